@@ -1,0 +1,1 @@
+"""HTTP and the command line: the faces that people and programs call."""

@@ -1,0 +1,1 @@
+"""The documented REST API, as a table of operations over the schema."""

@@ -1,0 +1,1 @@
+"""The domain: rules, tables, services and the graph that publishes them."""

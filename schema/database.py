@@ -1,0 +1,186 @@
+"""The two databases behind one face: column types, the write connection with its gate, and reads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, MetaData, String, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.sql import Executable
+from sqlalchemy.types import TypeDecorator
+
+from schema.reading import PostgresReader, Reader, SqliteReader, StatementCache
+from schema.settings import Settings
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime: `timestamptz` on PostgreSQL; on SQLite text of fixed width, so that it sorts."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(DateTime(timezone=True) if dialect.name == "postgresql" else String(27))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a datetime without a time zone cannot be stored")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None or isinstance(value, datetime):
+            return value
+        return datetime.fromisoformat(value)
+
+
+class EnumText(TypeDecorator[StrEnum]):
+    """An enum kept as its text."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+        self._members = {member.value: member for member in kind}
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else self.kind(value).value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self._members[value]
+
+
+class WriterGate:
+    """One writer at a time in this process, first come first served, across threads and event loops.
+
+    SQLite has one write lock and no queue for it: without this, writers poll and some starve.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held = False
+        self._waiting: deque[Future[None]] = deque()
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        ticket: Future[None] = Future()
+        with self._lock:
+            if self._held:
+                self._waiting.append(ticket)
+            else:
+                self._held = True
+                ticket.set_result(None)
+        try:
+            if not ticket.done():
+                await asyncio.wrap_future(ticket)
+        except asyncio.CancelledError:
+            # Cancelled while waiting: leave the queue, or hand on a turn that arrived at the same moment.
+            with self._lock:
+                had_turn = not ticket.cancel() and not ticket.cancelled()
+            if had_turn:
+                self._hand_on()
+            raise
+        try:
+            yield
+        finally:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        with self._lock:
+            while self._waiting:
+                ticket = self._waiting.popleft()
+                if ticket.set_running_or_notify_cancel():
+                    ticket.set_result(None)
+                    return
+            self._held = False
+
+
+class OpenGate:
+    """No gate: PostgreSQL has row locks."""
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        yield
+
+
+class Database:
+    """The engine, reader and gate of one event loop (an engine shared by two loops fails)."""
+
+    def __init__(self, engine: AsyncEngine, reader: Reader, gate: WriterGate | OpenGate) -> None:
+        self.engine = engine
+        self.gate = gate
+        self.dialect = engine.dialect
+        self._reader = reader
+        self._statements = StatementCache(engine.dialect)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.dialect.name == "sqlite"
+
+    async def read(self, statement: Executable) -> list[Any]:
+        """Rows with named attributes, read outside any transaction in one hop to the driver."""
+        prepared = self._statements.prepare(statement)
+        return prepared.rows(await self._reader.fetch(prepared.sql, prepared.parameters))
+
+    async def close(self) -> None:
+        """Close every connection of this loop."""
+        await self._reader.close()
+        await self.engine.dispose()
+
+
+_gates: dict[str, WriterGate] = {}
+
+
+def open_database(settings: Settings) -> Database:
+    """Connect lazily to the database that the settings name; one for each event loop."""
+    if settings.dialect == "sqlite":
+        path = str(settings.sqlite_path.resolve())
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=1, max_overflow=0, pool_timeout=60)
+        _configure_sqlite(engine, settings.sqlite_synchronous)
+        return Database(engine, SqliteReader(path), _gates.setdefault(path, WriterGate()))
+    url = make_url(settings.database_url.get_secret_value()) if settings.database_url else URL.create("postgresql")
+    engine = create_async_engine(
+        url.set(drivername="postgresql+asyncpg"),
+        pool_size=10,
+        max_overflow=10,
+        pool_pre_ping=True,
+        connect_args={"timeout": 10, "command_timeout": 60},
+    )
+    return Database(engine, PostgresReader(url), OpenGate())
+
+
+def _configure_sqlite(engine: AsyncEngine, synchronous: str) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=10000", f"synchronous={synchronous}"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        # A read lock that is upgraded later is how "database is locked" is made: take the write lock at once.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,103 @@
+"""The row is the job: lease due rows, settle what became of them, wake one that sleeps.
+
+A row of a `Job` table is work. `due_at` is when somebody must look at it even if nobody says anything, None when it is
+finished; `version` is the fence. A lease moves `due_at` into the future and bumps `version`; a result is written only
+where the version is still the holder's, so a worker that lost its lease cannot write. One mechanism is the retry
+ladder, lease expiry, crash recovery and the watchdog of a call that never ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from schema.runtime import Runtime, Transaction
+from schema.tables.base import Job
+
+
+class Fenced(Exception):
+    """Somebody else holds the row now, or it is finished: what this holder did must not be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one row until `until`."""
+
+    id: str
+    version: int
+    until: datetime
+
+    def left_s(self, now: datetime) -> float:
+        """Seconds that remain."""
+        return (self.until - now).total_seconds()
+
+
+async def lease(runtime: Runtime, table: type[Job], *, limit: int, seconds: float) -> list[Lease]:
+    """Take up to `limit` due rows, oldest first, for `seconds`."""
+    now = runtime.clock.now()
+    due = select(table.id).where(table.due_at <= now).order_by(table.due_at).limit(limit)  # type: ignore[arg-type, operator]
+    if runtime.database.is_sqlite:
+        if not await runtime.database.read(due.limit(1)):
+            return []  # a probe costs no write lock
+    else:
+        due = due.with_for_update(skip_locked=True)
+    async with runtime.transaction(None) as tx:
+        until = tx.now + timedelta(seconds=seconds)
+        statement = (
+            update(table)
+            .where(table.id.in_(due))  # type: ignore[attr-defined]
+            .values(version=table.version + 1, due_at=until)
+            .returning(table.id, table.version)  # type: ignore[arg-type]
+            .execution_options(synchronize_session=False)
+        )
+        return [Lease(id, version, until) for id, version in (await tx.execute(statement)).all()]
+
+
+async def settle(
+    tx: Transaction, table: type[Job], held: Lease, *, due_at: datetime | None, **values: Any
+) -> Lease:
+    """Write a result and say when the row is due again (None: finished). Raises Fenced if the lease was lost."""
+    statement = (
+        update(table)
+        .where(table.id == held.id, table.version == held.version)  # type: ignore[arg-type]
+        .values(version=held.version + 1, due_at=due_at, **values)
+        .execution_options(synchronize_session=False)
+    )
+    if (await tx.execute(statement)).rowcount != 1:
+        raise Fenced(f"{table.NOUN} {held.id} is no longer held at version {held.version}")
+    return Lease(held.id, held.version + 1, due_at or held.until)
+
+
+async def renew(tx: Transaction, table: type[Job], held: Lease, *, seconds: float) -> Lease:
+    """Hold on for another `seconds`. Raises Fenced."""
+    return await settle(tx, table, held, due_at=tx.now + timedelta(seconds=seconds))
+
+
+async def wake(tx: Transaction, table: type[Job], id: str, queue: str) -> None:
+    """Make an unfinished row due now, and ring."""
+    await tx.execute(
+        update(table)
+        .where(table.id == id, table.due_at > tx.now)  # type: ignore[arg-type, operator]
+        .values(due_at=tx.now)
+        .execution_options(synchronize_session=False)
+    )
+    tx.ring(queue)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much of a queue is due, and for how long the oldest has waited (seconds): the two numbers that matter."""
+
+    due: int
+    oldest_s: float
+
+
+async def backlog(runtime: Runtime, table: type[Job]) -> Backlog:
+    """The backlog of one table; on PostgreSQL and SQLite one indexed read."""
+    now = runtime.clock.now()
+    statement = select(func.count().label("due"), func.min(table.due_at).label("oldest")).where(table.due_at <= now)  # type: ignore[arg-type, operator]
+    row = (await runtime.database.read(statement))[0]
+    return Backlog(row.due, max(0.0, (now - row.oldest).total_seconds()) if row.oldest else 0.0)

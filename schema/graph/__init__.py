@@ -1,0 +1,1 @@
+"""The Strawberry schema: publishes rules, tables and services, and decides nothing."""

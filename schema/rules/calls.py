@@ -1,0 +1,157 @@
+"""Calls: statuses, phases of an attempt, end reasons and what each means (L1, `telephony.md`)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from schema.rules.fields import Field, Shape, identifier, phone_number
+
+
+class CallStatus(StrEnum):
+    """What the API shows (decision L1)."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class CallPhase(StrEnum):
+    """Where a call stands inside; `CallStatus` is its public summary."""
+
+    QUEUED = "queued"
+    DIALING = "dialing"  # the carrier may or may not have heard of it: uncertain until settled
+    SUBMITTED = "submitted"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    PROCESSING = "processing"  # over; recording, transcript and analysis are being made
+    DONE = "done"
+
+
+class CallDirection(StrEnum):
+    """Who called whom."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+class AnsweredBy(StrEnum):
+    """What picked up."""
+
+    HUMAN = "human"
+    VOICEMAIL = "voicemail"
+    IVR = "ivr"
+    CALL_SCREENING = "call-screening"
+    FAX = "fax"
+    UNKNOWN = "unknown"
+
+
+class Sentiment(StrEnum):
+    """How the callee felt (decision L2)."""
+
+    POSITIVE = "positive"
+    NEUTRAL = "neutral"
+    NEGATIVE = "negative"
+
+
+class Role(StrEnum):
+    """Who a line of the transcript belongs to (decision L2)."""
+
+    AGENT = "agent"
+    CALLEE = "callee"
+    TOOL = "tool"
+
+
+class Outcome(StrEnum):
+    """How a call went for the business."""
+
+    APPOINTMENT_BOOKED = "appointment-booked"
+    INTERESTED = "interested"
+    NOT_INTERESTED = "not-interested"
+    CALLBACK_REQUESTED = "callback-requested"
+    DO_NOT_CALL = "do-not-call"
+    TRANSFERRED = "transferred"
+    VOICEMAIL_LEFT = "voicemail-left"
+    VOICEMAIL_REACHED = "voicemail-reached"
+    SCREENED = "screened"
+    NO_CONVERSATION = "no-conversation"
+    CONVERSATION = "conversation"
+    NOT_REACHED = "not-reached"
+
+
+class EndReason(StrEnum):
+    """Why a call ended, technically (`telephony.md`, *Words*)."""
+
+    # callee
+    CALLEE_HANGUP = "callee-hangup"
+    NO_ANSWER = "no-answer"
+    BUSY = "busy"
+    REJECTED = "rejected"
+    VOICEMAIL = "voicemail"
+    CALL_SCREENED = "call-screened"
+    OPTED_OUT = "opted-out"
+    # agent
+    AGENT_HANGUP = "agent-hangup"
+    TRANSFERRED = "transferred"
+    MAX_DURATION = "max-duration"
+    SILENCE_TIMEOUT = "silence-timeout"
+    # operator
+    CANCELLED = "cancelled"
+    CAMPAIGN_CANCELLED = "campaign-cancelled"
+    EXPIRED = "expired"
+    # gate
+    BLOCKED_DO_NOT_CALL = "blocked-do-not-call"
+    BLOCKED_WINDOW = "blocked-window"
+    BLOCKED_LIMIT = "blocked-limit"
+    # number
+    INVALID_NUMBER = "invalid-number"
+    UNALLOCATED_NUMBER = "unallocated-number"
+    NUMBER_CHANGED = "number-changed"
+    # carrier
+    CARRIER_CONGESTION = "carrier-congestion"
+    CARRIER_REJECTED = "carrier-rejected"
+    CARRIER_UNREACHABLE = "carrier-unreachable"
+    SUBMISSION_UNKNOWN = "submission-unknown"
+    # platform
+    MEDIA_FAILURE = "media-failure"
+    AGENT_ERROR = "agent-error"
+    INTERNAL_ERROR = "internal-error"
+    INTERRUPTED = "interrupted"
+
+
+class AttemptState(StrEnum):
+    """Where one dial stands (`telephony.md`, *Words*)."""
+
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    SUBMISSION_UNKNOWN = "submission-unknown"
+    REFUSED = "refused"  # certainly not placed
+    ENDED = "ended"
+
+
+# How often a call that the carrier certainly did not dial is tried, all in all, before it fails (Q.850 34 and 27).
+MAX_UNPLACED_ATTEMPTS = {EndReason.CARRIER_CONGESTION: 6, EndReason.CARRIER_UNREACHABLE: 2}
+
+BROKEN = frozenset(
+    {
+        EndReason.MEDIA_FAILURE,
+        EndReason.AGENT_ERROR,
+        EndReason.INTERNAL_ERROR,
+        EndReason.INTERRUPTED,
+        EndReason.CALL_SCREENED,
+    }
+)
+
+
+def final_status(*, answered: bool, reason: EndReason, message_left: bool = False) -> CallStatus:
+    """`completed` when it connected, also to a voicemail that took a message; `failed` otherwise (decision L1)."""
+    if not answered or reason in BROKEN or (reason is EndReason.VOICEMAIL and not message_left):
+        return CallStatus.FAILED
+    return CallStatus.COMPLETED
+
+
+PLACE = Shape(
+    agent_id=Field(identifier, required=True),
+    phone_number_id=Field(identifier, required=True),
+    to=Field(phone_number, required=True),
+)

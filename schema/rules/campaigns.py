@@ -1,0 +1,105 @@
+"""Campaigns: statuses, fields, bounds, and when one may dial (decisions P1–P6)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from schema.errors import Invalid
+from schema.rules.contacts import zone_name
+from schema.rules.fields import Field, Shape, choice, identifier, instant, integer, text
+from schema.rules.windows import CallWindow, next_open, parse_window
+
+MAX_ENROLLED_A_REQUEST = 10_000
+RETRIABLE = ("busy", "no-answer", "voicemail")
+
+
+class CampaignStatus(StrEnum):
+    """The document's four."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+OPEN = frozenset({CampaignStatus.ACTIVE, CampaignStatus.PAUSED})
+
+
+class CampaignContactStatus(StrEnum):
+    """How far a campaign has got with one contact."""
+
+    PENDING = "pending"
+    FINISHED = "finished"
+
+
+def call_window(value: Any, name: str) -> dict[str, str]:
+    """`{"start": "HH:MM", "end": "HH:MM"}`; parsed with the zone by `check_window`."""
+    if not isinstance(value, dict) or set(value) != {"start", "end"}:
+        raise Invalid(f"{name} must have start and end")
+    return {"start": str(value["start"]), "end": str(value["end"])}
+
+
+def check_window(window: dict[str, str] | None, timezone: str) -> CallWindow | None:
+    """The parsed window, None for any hour. Raises Invalid for an unknown zone, bad times or equal ends (P4)."""
+    if window is None:
+        return None
+    return parse_window(window["start"], window["end"], timezone)
+
+
+def retry_policy(value: Any, name: str) -> dict[str, Any]:
+    """`{"maxAttempts": 1–5, "delayMinutes": […], "on": […]}` (decision P5)."""
+    if not isinstance(value, dict):
+        raise Invalid(f"{name} must be an object")
+    attempts = integer(1, 5)(value.get("max_attempts"), f"{name}.maxAttempts")
+    delays = value.get("delay_minutes") or []
+    if not isinstance(delays, list) or len(delays) > attempts - 1:
+        raise Invalid(f"{name}.delayMinutes must have at most one delay for each retry")
+    for delay in delays:
+        integer(1, 10_080)(delay, f"{name}.delayMinutes")
+    if attempts > 1 and not delays:
+        raise Invalid(f"{name}.delayMinutes must have at least one delay")
+    reasons = value.get("on")
+    if reasons is None:
+        reasons = list(RETRIABLE)
+    if not isinstance(reasons, list) or any(reason not in RETRIABLE for reason in reasons):
+        raise Invalid(f"{name}.on must contain only: {', '.join(RETRIABLE)}")
+    return {"max_attempts": attempts, "delay_minutes": delays, "on": list(dict.fromkeys(reasons))}
+
+
+def default_retry_policy() -> dict[str, Any]:
+    """One attempt: the document promises no retries (decision P5)."""
+    return {"max_attempts": 1, "delay_minutes": [], "on": list(RETRIABLE)}
+
+
+_EDITABLE = {  # decision P6
+    "name": Field(text(1, 200), required=True),
+    "timezone": Field(zone_name, default="UTC"),
+    "call_window": Field(call_window, nullable=True),
+    "max_concurrent_calls": Field(integer(1, 1_000), default=1),
+    "retry_policy": Field(retry_policy, default=default_retry_policy),
+}
+
+CAMPAIGN = Shape(
+    **_EDITABLE,
+    agent_id=Field(identifier, required=True),
+    phone_number_id=Field(identifier, required=True),
+    scheduled_start=Field(instant),
+)
+
+CAMPAIGN_CHANGES = Shape(**_EDITABLE, status=Field(choice(CampaignStatus)))
+
+
+def next_dial_at(
+    status: CampaignStatus, scheduled_start: datetime, window: CallWindow | None, now: datetime
+) -> datetime | None:
+    """When dialing may begin, for a campaign that is active and waits for its start or its window (P1).
+
+    None while nothing of that kind holds it back, and when it is not active.
+    """
+    if status is not CampaignStatus.ACTIVE:
+        return None
+    earliest = max(now, scheduled_start)
+    opens = earliest if window is None else next_open(window, earliest)
+    return None if opens <= now else opens

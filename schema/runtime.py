@@ -1,0 +1,169 @@
+"""The running domain: settings, clock, database and bell, and the transactions in which everything happens.
+
+`async with runtime.transaction(viewer) as tx` is the only way to write, and `tx.select(Table)` the only place where
+a workspace's rows are told from another's. Nobody else commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import CursorResult, Select, func, select
+from sqlalchemy.sql import Executable
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from schema.bell import Bell
+from schema.clock import Clock
+from schema.database import Database
+from schema.errors import NotFound
+from schema.rules.ids import new_id
+from schema.rules.plans import Plan
+from schema.settings import Settings
+from schema.tables.base import Table
+
+T = TypeVar("T", bound=Table)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whose rows are seen, and with what credentials: a key (scopes and limits hang on it) or the system itself."""
+
+    workspace_id: str
+    plan: Plan = Plan.STARTER
+    key_id: str | None = None
+
+
+class Reads:
+    """Reading one workspace's rows; `Snapshot` and `Transaction` differ in how they reach the database."""
+
+    def __init__(self, runtime: Runtime, viewer: Viewer | None) -> None:
+        self.runtime = runtime
+        self.settings = runtime.settings
+        self.viewer = viewer
+        self.now: datetime = runtime.clock.now()
+
+    @property
+    def workspace_id(self) -> str:
+        """The workspace; a transaction without a viewer has none and must not get here."""
+        if self.viewer is None:
+            raise RuntimeError("this transaction has no workspace")
+        return self.viewer.workspace_id
+
+    def select(self, table: type[T]) -> Select[tuple[T]]:
+        """This workspace's rows of `table` that have not been deleted: the single place of tenancy."""
+        statement = select(table).where(table.workspace_id == self.workspace_id)  # type: ignore[attr-defined]
+        return statement.where(table.deleted_at.is_(None)) if table.SOFT_DELETE else statement  # type: ignore[attr-defined]
+
+    async def all(self, statement: Select[tuple[T]]) -> list[T]:
+        """Every row of the statement."""
+        raise NotImplementedError
+
+    async def first(self, statement: Select[tuple[T]]) -> T | None:
+        """The first row, or None."""
+        rows = await self.all(statement.limit(1))
+        return rows[0] if rows else None
+
+    async def count(self, statement: Select[Any]) -> int:
+        """How many rows the statement has."""
+        raise NotImplementedError
+
+    async def get(self, table: type[T], id: str) -> T:
+        """The row with that id. Raises NotFound, the same for an unknown id and another workspace's (R5)."""
+        row = await self.first(self.select(table).where(table.id == id))  # type: ignore[attr-defined]
+        if row is None:
+            raise missing(table, id)
+        return row
+
+
+def missing(table: type[Table], id: str) -> NotFound:
+    """`Agent with id clx… not found` (decision E4)."""
+    shown = id if len(id) <= 64 else id[:64] + "…"
+    return NotFound(f"{table.NOUN} with id {shown} not found")
+
+
+class Snapshot(Reads):
+    """Reads only; each statement sees what is committed when it runs."""
+
+    async def all(self, statement: Select[tuple[T]]) -> list[T]:
+        return cast("list[T]", await self.runtime.database.read(statement))
+
+    async def count(self, statement: Select[Any]) -> int:
+        counted = select(func.count().label("total")).select_from(statement.order_by(None).subquery())
+        return int((await self.runtime.database.read(counted))[0].total)
+
+
+class Transaction(Reads):
+    """One unit of work: all of it is committed at the end of the `async with`, or none."""
+
+    def __init__(self, runtime: Runtime, viewer: Viewer | None, session: AsyncSession) -> None:
+        super().__init__(runtime, viewer)
+        self.session = session
+        self._rings: set[str] = set()
+
+    async def all(self, statement: Select[tuple[T]]) -> list[T]:
+        return list((await self.session.execute(statement)).scalars())
+
+    async def count(self, statement: Select[Any]) -> int:
+        counted = select(func.count()).select_from(statement.order_by(None).subquery())
+        return int((await self.session.execute(counted)).scalar_one())
+
+    async def lock(self, table: type[T], id: str) -> T:
+        """`get`, and nobody else changes the row until this transaction ends."""
+        statement = self.select(table).where(table.id == id).with_for_update()  # type: ignore[attr-defined]
+        row = await self.first(statement)
+        if row is None:
+            raise missing(table, id)
+        return row
+
+    async def execute(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> CursorResult[Any]:
+        """Run a statement that returns no model (updates, inserts of many)."""
+        return cast("CursorResult[Any]", await self.session.execute(statement, rows))
+
+    def add(self, row: T) -> T:
+        """Insert the row when the transaction flushes."""
+        self.session.add(row)
+        return row
+
+    def new_id(self) -> str:
+        """An id for a row made in this transaction (R5)."""
+        return new_id(self.now)
+
+    async def flush(self) -> None:
+        """Send what has been added, so that statements see it and constraints speak."""
+        await self.session.flush()
+
+    def ring(self, queue: str) -> None:
+        """After the commit, wake whoever works on `queue`; never needed for correctness."""
+        self._rings.add(queue)
+
+
+class Runtime:
+    """Everything the services need, for one event loop."""
+
+    def __init__(self, settings: Settings, clock: Clock, database: Database, bell: Bell) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = database
+        self.bell = bell
+
+    @asynccontextmanager
+    async def transaction(self, viewer: Viewer | None) -> AsyncIterator[Transaction]:
+        """A unit of work for `viewer` (None: for the system, which then names workspaces itself)."""
+        async with self.database.gate.hold(), AsyncSession(self.database.engine, expire_on_commit=False) as session:
+            tx = Transaction(self, viewer, session)
+            yield tx
+            await session.commit()
+        for queue in tx._rings:  # noqa: SLF001
+            self.bell.ring(queue)
+
+    def snapshot(self, viewer: Viewer | None) -> Snapshot:
+        """Reads for `viewer`; nothing to close."""
+        return Snapshot(self, viewer)
+
+    async def close(self) -> None:
+        """Close the database connections of this loop; the bell belongs to the process."""
+        await self.database.close()

@@ -1,0 +1,71 @@
+"""Appointments: list, get, create, update (decision T1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from schema.rules import moves
+from schema.rules.appointments import APPOINTMENT, APPOINTMENT_CHANGES, AppointmentStatus, check_times
+from schema.rules.instants import check_range
+from schema.runtime import Reads, Transaction
+from schema.services.changes import apply
+from schema.services.paging import Page, page
+from schema.tables import Appointment, Contact
+
+
+async def list_page(
+    tx: Reads,
+    *,
+    status: AppointmentStatus | None = None,
+    contact_id: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Page[Appointment]:
+    """The workspace's appointments, earliest first (R3); `start` and `end` bound `startTime`, inclusive."""
+    check_range(start, end)
+    statement = tx.select(Appointment)
+    if status is not None:
+        statement = statement.where(Appointment.status == status)  # type: ignore[arg-type]
+    if contact_id is not None:
+        statement = statement.where(Appointment.contact_id == contact_id)  # type: ignore[arg-type]
+    if start is not None:
+        statement = statement.where(Appointment.start_time >= start)  # type: ignore[arg-type]
+    if end is not None:
+        statement = statement.where(Appointment.start_time <= end)  # type: ignore[arg-type]
+    return await page(tx, statement, order=(Appointment.start_time, Appointment.id), limit=limit, offset=offset)
+
+
+async def get(tx: Reads, id: str) -> Appointment:
+    """One appointment. Raises NotFound."""
+    return await tx.get(Appointment, id)
+
+
+async def create(tx: Transaction, given: Mapping[str, Any], *, call_id: str | None = None) -> Appointment:
+    """A confirmed appointment with a contact. Raises Invalid, NotFound for an unknown contact."""
+    clean = APPOINTMENT.new(given)
+    check_times(clean["start_time"], clean["end_time"])
+    await tx.get(Contact, clean["contact_id"])
+    return tx.add(
+        Appointment(
+            id=tx.new_id(),
+            workspace_id=tx.workspace_id,
+            call_id=call_id,
+            created_at=tx.now,
+            updated_at=tx.now,
+            **clean,
+        )
+    )
+
+
+async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Appointment:
+    """Change the fields given; all statuses but confirmed are final. Raises NotFound, Invalid."""
+    row = await tx.lock(Appointment, id)
+    clean = APPOINTMENT_CHANGES.changes(given)
+    moves.check(moves.APPOINTMENT, "Appointment", row.status, clean.get("status", row.status))
+    check_times(clean.get("start_time", row.start_time), clean.get("end_time", row.end_time))
+    apply(row, clean, tx.now)
+    return row

@@ -1,0 +1,114 @@
+"""Calls: list, get, place, hang up (decisions L1, L5). What happens between is in `dialing`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from schema.errors import Invalid
+from schema.rules.calls import PLACE, CallPhase, CallStatus, EndReason
+from schema.rules.instants import check_range
+from schema.rules.paging import CALLS_LIMIT
+from schema.runtime import Reads, Transaction
+from schema.services import agents, contacts, do_not_call, phone_numbers, webhooks
+from schema.services.paging import Page, newest_first, page
+from schema.tables import Call
+
+QUEUE = "calls"
+HANGUPS = "hangups"
+
+
+async def list_page(
+    tx: Reads,
+    *,
+    limit: int | None = None,
+    offset: int | None = None,
+    status: CallStatus | None = None,
+    agent_id: str | None = None,
+    campaign_id: str | None = None,
+    contact_id: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Page[Call]:
+    """The workspace's calls, newest first, 50 at a time unless told; `start` and `end` bound `createdAt`, inclusive."""
+    check_range(start, end)
+    statement = tx.select(Call)
+    if status is not None:
+        statement = statement.where(Call.status == status)  # type: ignore[arg-type]
+    if agent_id is not None:
+        statement = statement.where(Call.agent_id == agent_id)  # type: ignore[arg-type]
+    if campaign_id is not None:
+        statement = statement.where(Call.campaign_id == campaign_id)  # type: ignore[arg-type]
+    if contact_id is not None:
+        statement = statement.where(Call.contact_id == contact_id)  # type: ignore[arg-type]
+    if start is not None:
+        statement = statement.where(Call.created_at >= start)  # type: ignore[arg-type]
+    if end is not None:
+        statement = statement.where(Call.created_at <= end)  # type: ignore[arg-type]
+    limit = CALLS_LIMIT if limit is None else limit
+    return await page(tx, statement, order=newest_first(Call), limit=limit, offset=offset)
+
+
+async def get(tx: Reads, id: str) -> Call:
+    """One call. Raises NotFound."""
+    return await tx.get(Call, id)
+
+
+async def place(tx: Transaction, given: Mapping[str, Any]) -> Call:
+    """Queue one outbound call: the row is the job. Raises Invalid (also for a do-not-call number, L5), NotFound."""
+    clean = PLACE.new(given)
+    agent = await agents.usable(tx, clean["agent_id"])
+    number = await phone_numbers.usable(tx, clean["phone_number_id"])
+    if await do_not_call.entry(tx, clean["to"]):
+        raise Invalid(f"{clean['to']} is on the do-not-call list")
+    contact = await contacts.by_number(tx, clean["to"])
+    row = Call(
+        id=tx.new_id(),
+        workspace_id=tx.workspace_id,
+        to_number=clean["to"],
+        from_number=number.phone_number,
+        agent_id=agent.id,
+        phone_number_id=number.id,
+        contact_id=contact.id if contact else None,
+        due_at=tx.now,
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+    tx.ring(QUEUE)
+    return tx.add(row)
+
+
+async def hang_up(tx: Transaction, id: str) -> Call:
+    """End a call: one that waits is cancelled now, one under way by whoever carries it. A call that is over stays."""
+    row = await tx.lock(Call, id)
+    if row.phase is CallPhase.QUEUED:
+        await finish_undialed(tx, row, EndReason.CANCELLED)
+    elif row.phase not in {CallPhase.PROCESSING, CallPhase.DONE} and not row.hangup_requested:
+        row.hangup_requested = True
+        row.updated_at = tx.now
+        tx.ring(HANGUPS)
+    return row
+
+
+async def cancel_queued(tx: Transaction, campaign_id: str) -> int:
+    """Drop what a cancelled campaign had queued (P2). Returns how many."""
+    rows = await tx.all(
+        tx.select(Call).where(Call.campaign_id == campaign_id, Call.phase == CallPhase.QUEUED).with_for_update()  # type: ignore[arg-type]
+    )
+    for row in rows:
+        await finish_undialed(tx, row, EndReason.CAMPAIGN_CANCELLED)
+    return len(rows)
+
+
+async def finish_undialed(tx: Transaction, row: Call, reason: EndReason) -> None:
+    """A call that no carrier heard of is over: failed, with its reason, and the workspace is told."""
+    row.status = CallStatus.FAILED
+    row.phase = CallPhase.DONE
+    row.end_reason = reason
+    row.duration = 0
+    row.ended_at = row.updated_at = tx.now
+    row.due_at = None
+    row.version += 1  # whoever was about to dial it is fenced off
+    await tx.flush()
+    await webhooks.emit_failed(tx, row)

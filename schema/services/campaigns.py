@@ -1,0 +1,205 @@
+"""Campaigns: list, get, create, update, and who is enrolled (decisions P1–P6). Dialing them is the dialer's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert
+
+from schema.errors import Invalid
+from schema.rules import moves
+from schema.rules.campaigns import (
+    CAMPAIGN,
+    CAMPAIGN_CHANGES,
+    MAX_ENROLLED_A_REQUEST,
+    OPEN,
+    CampaignContactStatus,
+    CampaignStatus,
+    check_window,
+    next_dial_at,
+)
+from schema.rules.contacts import CONTACT
+from schema.runtime import Reads, Transaction, missing
+from schema.services import agents, calls, contacts, phone_numbers
+from schema.services.changes import apply
+from schema.services.paging import Page, newest_first, page
+from schema.tables import Campaign, CampaignContact, Contact
+
+_BATCH = 500  # values in one IN list
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What enrolling did: rows added, and those that were there already or came twice."""
+
+    campaign: Campaign
+    enrolled: int
+    duplicates: int
+
+
+async def list_page(
+    tx: Reads, *, limit: int | None = None, offset: int | None = None, status: CampaignStatus | None = None
+) -> Page[Campaign]:
+    """The workspace's campaigns, newest first."""
+    statement = tx.select(Campaign)
+    if status is not None:
+        statement = statement.where(Campaign.status == status)  # type: ignore[arg-type]
+    return await page(tx, statement, order=newest_first(Campaign), limit=limit, offset=offset)
+
+
+async def get(tx: Reads, id: str) -> Campaign:
+    """One campaign. Raises NotFound."""
+    return await tx.get(Campaign, id)
+
+
+async def create(tx: Transaction, given: Mapping[str, Any]) -> Campaign:
+    """A new campaign, active (P1), with the contacts given. Raises Invalid, NotFound."""
+    given = dict(given)
+    contact_ids = given.pop("contact_ids", None) or []
+    clean = CAMPAIGN.new(given)
+    check_window(clean["call_window"], clean["timezone"])
+    await agents.usable(tx, clean["agent_id"])
+    await phone_numbers.usable(tx, clean["phone_number_id"])
+    row = tx.add(
+        Campaign(
+            id=tx.new_id(),
+            workspace_id=tx.workspace_id,
+            created_at=tx.now,
+            updated_at=tx.now,
+            **_columns({**clean, "scheduled_start": clean["scheduled_start"] or tx.now.replace(microsecond=0)}),
+        )
+    )
+    await tx.flush()
+    if contact_ids:
+        await _enrol(tx, row, await _known(tx, contact_ids))
+    return row
+
+
+async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Campaign:
+    """Change the fields given while the campaign is open (P2, P6). Raises NotFound, Invalid."""
+    row = await tx.lock(Campaign, id)
+    clean = CAMPAIGN_CHANGES.changes(given)
+    status = clean.pop("status", row.status)
+    if clean and row.status not in OPEN:
+        raise Invalid(f"A {row.status.value} campaign cannot be changed")
+    check_window(clean.get("call_window", row.call_window), clean.get("timezone", row.timezone))
+    moves.check(moves.CAMPAIGN, "Campaign", row.status, status)
+    cancels = status is CampaignStatus.CANCELLED and row.status is not status
+    apply(row, _columns({**clean, "status": status}), tx.now)
+    if cancels:
+        await calls.cancel_queued(tx, id)
+    return row
+
+
+def next_dial(row: Campaign, now: datetime) -> datetime | None:
+    """`nextDialAt`: when an active campaign's start or window next lets it dial, None if neither holds it back (P1)."""
+    return next_dial_at(row.status, row.scheduled_start, check_window(row.call_window, row.timezone), now=now)
+
+
+async def enrol(
+    tx: Transaction, id: str, *, contact_ids: Sequence[str] = (), new_contacts: Sequence[Mapping[str, Any]] = ()
+) -> Enrolment:
+    """Add contacts, known or new, to an open campaign (P3). Raises NotFound, Invalid; then nothing has changed."""
+    row = await tx.lock(Campaign, id)
+    if row.status not in OPEN:
+        raise Invalid(f"A {row.status.value} campaign takes no contacts")
+    if not contact_ids and not new_contacts:
+        raise Invalid("contactIds or contacts is required")
+    if len(contact_ids) + len(new_contacts) > MAX_ENROLLED_A_REQUEST:
+        raise Invalid(f"At most {MAX_ENROLLED_A_REQUEST:,} contacts can be enrolled in one request")
+    ids = await _known(tx, contact_ids) + await _found_or_made(tx, new_contacts)
+    enrolled = await _enrol(tx, row, ids)
+    return Enrolment(row, enrolled, len(ids) - enrolled)
+
+
+async def enrolled_page(
+    tx: Reads, id: str, *, limit: int | None = None, offset: int | None = None
+) -> Page[CampaignContact]:
+    """Who is enrolled, in the order of enrolment, a hundred at a time unless told. Raises NotFound."""
+    await tx.get(Campaign, id)
+    statement = tx.select(CampaignContact).where(CampaignContact.campaign_id == id)  # type: ignore[arg-type]
+    order = (CampaignContact.id,)
+    return await page(tx, statement, order=order, limit=100 if limit is None else limit, offset=offset)
+
+
+def _columns(clean: dict[str, Any]) -> dict[str, Any]:
+    """`call_window` as its two columns."""
+    if "call_window" in clean:
+        window = clean.pop("call_window") or {"start": None, "end": None}
+        clean |= {"window_start": window["start"], "window_end": window["end"]}
+    return clean
+
+
+async def _known(tx: Transaction, ids: Sequence[str]) -> list[str]:
+    """The ids, each of which is a contact. Raises NotFound naming the first that is not (E5), Invalid for too many."""
+    if len(ids) > MAX_ENROLLED_A_REQUEST:
+        raise Invalid(f"At most {MAX_ENROLLED_A_REQUEST:,} contacts can be enrolled in one request")
+    found: set[str] = set()
+    for batch in _batches(list(dict.fromkeys(ids))):
+        statement = tx.select(Contact).where(Contact.id.in_(batch)).with_only_columns(Contact.id)  # type: ignore[attr-defined]
+        found.update((await tx.execute(statement)).scalars())
+    for id in ids:
+        if id not in found:
+            raise missing(Contact, id)
+    return list(ids)
+
+
+async def _found_or_made(tx: Transaction, given: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ids for contacts given by number: those there already, and new rows for the rest."""
+    clean = []
+    for index, fields in enumerate(given):
+        try:
+            clean.append(CONTACT.new(fields))
+        except Invalid as error:
+            raise Invalid(f"contacts[{index}]: {error.message}") from None
+    numbers: dict[str, str] = {}
+    for batch in _batches(list(dict.fromkeys(values["phone_number"] for values in clean))):
+        statement = (
+            tx.select(Contact).where(Contact.phone_number.in_(batch)).with_only_columns(Contact.phone_number, Contact.id)  # type: ignore[attr-defined, call-overload]
+        )
+        numbers.update((number, id) for number, id in (await tx.execute(statement)).all())
+    rows = []
+    for values in clean:
+        number = values["phone_number"]
+        if number not in numbers:
+            row = contacts.new(tx, values)
+            numbers[number] = row.id
+            rows.append(row.model_dump())
+    if rows:
+        await tx.execute(insert(Contact), rows)
+    return [numbers[values["phone_number"]] for values in clean]
+
+
+async def _enrol(tx: Transaction, row: Campaign, ids: Sequence[str]) -> int:
+    unique = list(dict.fromkeys(ids))
+    already: set[str] = set()
+    for batch in _batches(unique):
+        statement = (
+            tx.select(CampaignContact)
+            .where(CampaignContact.campaign_id == row.id, CampaignContact.contact_id.in_(batch))  # type: ignore[arg-type, attr-defined]
+            .with_only_columns(CampaignContact.contact_id)  # type: ignore[call-overload]
+        )
+        already.update((await tx.execute(statement)).scalars())
+    fresh = [
+        {
+            "id": tx.new_id(),
+            "workspace_id": tx.workspace_id,
+            "campaign_id": row.id,
+            "contact_id": id,
+            "status": CampaignContactStatus.PENDING,
+            "created_at": tx.now,
+        }
+        for id in unique
+        if id not in already
+    ]
+    if fresh:
+        await tx.execute(insert(CampaignContact), fresh)
+        row.calls_total += len(fresh)
+    return len(fresh)
+
+
+def _batches(items: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))

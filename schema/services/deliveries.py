@@ -1,0 +1,234 @@
+"""Deliveries: the log, resending by hand, and the verbs of those who send (decisions W4, W5, W7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from schema import due
+from schema.errors import Invalid
+from schema.rules.webhooks import (
+    AttemptTrigger,
+    DeliveryState,
+    ErrorClass,
+    headers,
+    is_success,
+    next_delay,
+    user_agent,
+)
+from schema.runtime import Reads, Runtime, Transaction
+from schema.services.paging import Page, newest_first, page
+from schema.services.webhooks import QUEUE
+from schema.tables import Delivery, DeliveryAttempt, Event, WebhookEndpoint
+from schema.version import VERSION
+
+
+async def list_page(
+    tx: Reads,
+    endpoint_id: str,
+    *,
+    state: DeliveryState | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+) -> Page[Delivery]:
+    """An endpoint's deliveries, newest first, 50 at a time unless told. Raises NotFound."""
+    await tx.get(WebhookEndpoint, endpoint_id)
+    statement = tx.select(Delivery).where(Delivery.endpoint_id == endpoint_id)  # type: ignore[arg-type]
+    if state is not None:
+        statement = statement.where(Delivery.state == state)  # type: ignore[arg-type]
+    return await page(tx, statement, order=newest_first(Delivery), limit=50 if limit is None else limit, offset=offset)
+
+
+async def get(tx: Reads, id: str) -> Delivery:
+    """One delivery. Raises NotFound."""
+    return await tx.get(Delivery, id)
+
+
+async def attempts(tx: Reads, ids: Sequence[str]) -> list[DeliveryAttempt]:
+    """Every attempt of those deliveries, in order (W7)."""
+    statement = tx.select(DeliveryAttempt).where(DeliveryAttempt.delivery_id.in_(ids))  # type: ignore[attr-defined]
+    return await tx.all(statement.order_by(DeliveryAttempt.delivery_id, DeliveryAttempt.number))  # type: ignore[arg-type]
+
+
+async def events(tx: Reads, ids: Sequence[str]) -> list[Event]:
+    """The events with those ids."""
+    return await tx.all(tx.select(Event).where(Event.id.in_(ids)))  # type: ignore[attr-defined]
+
+
+async def resend(tx: Transaction, id: str) -> Delivery:
+    """Send a delivery once more, now, whatever became of it. Raises NotFound, Invalid for an endpoint that is gone.
+
+    The body and its `webhook-id` are those of the first time. A ladder that still runs goes on after it.
+    """
+    row = await tx.lock(Delivery, id)
+    endpoint = await tx.first(tx.select(WebhookEndpoint).where(WebhookEndpoint.id == row.endpoint_id))  # type: ignore[arg-type]
+    if endpoint is None:
+        raise Invalid(f"The endpoint of delivery {id} has been deleted")
+    if not endpoint.is_active:
+        raise Invalid(f"Webhook endpoint with id {endpoint.id} is not active")
+    if row.state is DeliveryState.PENDING and not row.attempts_made:
+        tx.ring(QUEUE)
+        return row  # its first attempt is under way or about to be
+    row.retries = row.retries and row.state is DeliveryState.PENDING
+    row.state = DeliveryState.PENDING
+    row.trigger = AttemptTrigger.MANUAL
+    row.finished_at = None
+    row.due_at = tx.now
+    row.version += 1
+    tx.ring(QUEUE)
+    return row
+
+
+# --- for those who send: claim (due.lease), load, act, settle ---
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One request to send, complete but for its time."""
+
+    held: due.Lease
+    workspace_id: str
+    endpoint_id: str
+    url: str
+    event_id: str
+    body: bytes
+    secret: str
+    previous_secret: str | None
+    previous_secret_expires_at: datetime | None
+    number: int
+    automatic_attempts: int
+    retries: bool
+    trigger: AttemptTrigger
+
+    def headers(self, sent_at: datetime) -> dict[str, str]:
+        """The signed headers of a request sent at that instant (W3)."""
+        secrets = [self.secret]
+        if self.previous_secret and self.previous_secret_expires_at and sent_at < self.previous_secret_expires_at:
+            secrets.append(self.previous_secret)
+        return headers(
+            self.body, event_id=self.event_id, secrets=secrets, sent_at=sent_at, user_agent=user_agent(VERSION)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one request."""
+
+    outgoing: Outgoing
+    started_at: datetime
+    ended_at: datetime
+    duration_ms: int
+    status_code: int | None
+    error_class: ErrorClass | None
+    error: str | None
+    response_body: str | None
+
+
+async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
+    """What to send for leased deliveries; one whose endpoint has gone or been switched off is left out (W8)."""
+    by_id = {lease.id: lease for lease in held}
+    statement = (
+        select(  # type: ignore[call-overload]
+            Delivery.id.label("delivery_id"),  # type: ignore[attr-defined]
+            Delivery.version,
+            Delivery.workspace_id,
+            Delivery.attempts_made,
+            Delivery.automatic_attempts,
+            Delivery.retries,
+            Delivery.trigger,
+            Delivery.event_id,
+            Event.body,
+            WebhookEndpoint.id.label("endpoint_id"),  # type: ignore[attr-defined]
+            WebhookEndpoint.url,
+            WebhookEndpoint.secret,
+            WebhookEndpoint.previous_secret,
+            WebhookEndpoint.previous_secret_expires_at,
+        )
+        .join(Event, Event.id == Delivery.event_id)
+        .join(WebhookEndpoint, WebhookEndpoint.id == Delivery.endpoint_id)
+        .where(
+            Delivery.id.in_(list(by_id)),  # type: ignore[attr-defined]
+            WebhookEndpoint.deleted_at.is_(None),  # type: ignore[union-attr]
+            WebhookEndpoint.is_active.is_(True),  # type: ignore[attr-defined]
+        )
+    )
+    return [
+        Outgoing(
+            held=by_id[row.delivery_id],
+            workspace_id=row.workspace_id,
+            endpoint_id=row.endpoint_id,
+            url=row.url,
+            event_id=row.event_id,
+            body=row.body,
+            secret=row.secret,
+            previous_secret=row.previous_secret,
+            previous_secret_expires_at=row.previous_secret_expires_at,
+            number=row.attempts_made + 1,
+            automatic_attempts=row.automatic_attempts,
+            retries=row.retries,
+            trigger=row.trigger,
+        )
+        for row in await runtime.database.read(statement)
+        if row.version == by_id[row.delivery_id].version
+    ]
+
+
+async def settle(tx: Transaction, results: Sequence[Result]) -> int:
+    """Write what came of each request: its log line, and the next step of the ladder or the end (W5, W7).
+
+    Several in one transaction. Returns how many were still held; the result of a lost lease is thrown away.
+    """
+    written = 0
+    for result in results:
+        out = result.outgoing
+        automatic = out.automatic_attempts + (out.trigger is AttemptTrigger.AUTOMATIC)
+        delivered = is_success(result.status_code) and result.error_class is None
+        delay = None if delivered or not out.retries else next_delay(automatic, tx.settings.webhook_retry_schedule)
+        next_at = result.ended_at + timedelta(seconds=delay) if delay is not None else None
+        state = DeliveryState.PENDING if next_at else DeliveryState.DELIVERED if delivered else DeliveryState.FAILED
+        try:
+            await due.settle(
+                tx,
+                Delivery,
+                out.held,
+                due_at=next_at,
+                state=state,
+                trigger=AttemptTrigger.AUTOMATIC if next_at else out.trigger,
+                attempts_made=out.number,
+                automatic_attempts=automatic,
+                finished_at=None if next_at else result.ended_at,
+            )
+        except due.Fenced:
+            continue
+        tx.add(
+            DeliveryAttempt(
+                id=tx.new_id(),
+                workspace_id=out.workspace_id,
+                delivery_id=out.held.id,
+                number=out.number,
+                trigger=out.trigger,
+                started_at=result.started_at,
+                duration_ms=result.duration_ms,
+                status_code=result.status_code,
+                error_class=result.error_class,
+                error=result.error,
+                response_body=result.response_body,
+                next_attempt_at=next_at,
+            )
+        )
+        written += 1
+    return written
+
+
+async def drop_gone(tx: Transaction, held: Sequence[due.Lease]) -> None:
+    """Finish deliveries whose endpoint has gone or been switched off: nothing more is sent (W8)."""
+    for lease in held:
+        try:
+            await due.settle(
+                tx, Delivery, lease, due_at=None, state=DeliveryState.CANCELLED, finished_at=tx.now
+            )
+        except due.Fenced:
+            continue

@@ -1,0 +1,328 @@
+"""Dialing: the verbs of those who carry a call from its queue to its end (decisions L1–L5, W2).
+
+Every verb is one fenced step: it writes only while the caller's lease holds, and raises `due.Fenced` otherwise.
+The order is `jobs.md`'s *Dial*: `begin` commits before the carrier hears of the call, so that a call found in phase
+`dialing` is known to be uncertain and is looked up, never dialed again blindly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy import update as sql_update
+
+from schema import due
+from schema.rules import moves
+from schema.rules.calls import (
+    MAX_UNPLACED_ATTEMPTS,
+    AnsweredBy,
+    AttemptState,
+    CallPhase,
+    CallStatus,
+    EndReason,
+    Outcome,
+    Sentiment,
+    final_status,
+)
+from schema.runtime import Runtime, Transaction
+from schema.services import calls, do_not_call, webhooks
+from schema.tables import Agent, Call, CallAttempt, PhoneNumber
+
+LEASE_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Leave to place one call: what the carrier is to be told, and the lease it is told under."""
+
+    held: due.Lease
+    attempt_id: str
+    carrier: str
+    to: str
+    caller_id: str
+    max_duration_s: int
+
+
+async def look(runtime: Runtime, held: due.Lease) -> Call | None:
+    """The call as it stands, None if the lease has been lost already."""
+    rows = await runtime.database.read(select(Call).where(Call.id == held.id, Call.version == held.version))  # type: ignore[arg-type]
+    return rows[0] if rows else None
+
+
+async def agent_of(runtime: Runtime, call: Call) -> Agent:
+    """The call's agent, also when it has been deleted meanwhile (decision A2)."""
+    agent: Agent = (await runtime.database.read(select(Agent).where(Agent.id == call.agent_id)))[0]  # type: ignore[arg-type]
+    return agent
+
+
+async def carrier_of(runtime: Runtime, call: Call) -> str:
+    """The name of the carrier that the call's number is reached through."""
+    number = select(PhoneNumber.carrier).where(PhoneNumber.id == call.phone_number_id)  # type: ignore[call-overload]
+    return str((await runtime.database.read(number))[0].carrier)
+
+
+async def begin(tx: Transaction, held: due.Lease) -> Dial | None:
+    """The gate, evaluated where the attempt is claimed: phase `dialing`, committed before the carrier hears of it.
+
+    None when the gate refused: the call is over, with the reason. Raises Fenced.
+    """
+    call = await _held(tx, held)
+    number = await tx.get(PhoneNumber, call.phone_number_id)
+    agent = await tx.first(tx.select(Agent).where(Agent.id == call.agent_id))  # type: ignore[arg-type]
+    refusal = None
+    if await do_not_call.entry(tx, call.to_number):
+        refusal = EndReason.BLOCKED_DO_NOT_CALL
+    elif agent is None or not agent.is_active or not number.is_active:
+        refusal = EndReason.CANCELLED  # whoever runs the workspace took away what the call needs
+    if refusal is not None or agent is None:
+        await calls.finish_undialed(tx, call, refusal or EndReason.CANCELLED)
+        return None
+    attempt = CallAttempt(
+        id=f"{call.id}.{call.attempts_made + 1}",
+        workspace_id=tx.workspace_id,
+        call_id=call.id,
+        number=call.attempts_made + 1,
+        carrier=number.carrier,
+        state=AttemptState.SUBMITTING,
+        started_at=tx.now,
+    )
+    tx.add(attempt)
+    held = await _step(tx, held, call, CallPhase.DIALING, attempts_made=attempt.number)
+    return Dial(held, attempt.id, number.carrier, call.to_number, call.from_number, agent.max_call_duration)
+
+
+async def submitted(tx: Transaction, held: due.Lease, attempt_id: str, reference: str) -> due.Lease:
+    """The carrier took it: `in-progress`, and `call.started` goes out (W2). Raises Fenced."""
+    call = await _held(tx, held)
+    held = await _step(
+        tx,
+        held,
+        call,
+        CallPhase.SUBMITTED,
+        status=CallStatus.IN_PROGRESS,
+        leg=reference,
+        started_at=tx.now,
+        duration=0,
+    )
+    await _attempt(tx, attempt_id, state=AttemptState.SUBMITTED, leg=reference)
+    await webhooks.emit_started(tx, await _refreshed(tx, call))
+    return held
+
+
+async def unknown(tx: Transaction, held: due.Lease, attempt_id: str) -> due.Lease:
+    """The carrier did not answer: it may be dialing. Raises Fenced."""
+    held = await due.settle(tx, Call, held, due_at=tx.now + timedelta(seconds=LEASE_S))
+    await _attempt(tx, attempt_id, state=AttemptState.SUBMISSION_UNKNOWN)
+    return held
+
+
+async def not_placed(
+    tx: Transaction, held: due.Lease, attempt_id: str, reason: EndReason, *, retry_after_s: float
+) -> bool:
+    """The carrier certainly did not dial: back to the queue, or over when that has happened too often.
+
+    Returns whether it will be tried again. Congestion does not count as an attempt at the contact. Raises Fenced.
+    """
+    call = await _held(tx, held)
+    await _attempt(tx, attempt_id, state=AttemptState.REFUSED, end_reason=reason, ended_at=tx.now)
+    if call.attempts_made >= MAX_UNPLACED_ATTEMPTS[reason]:
+        await _finish(tx, held, call, reason=reason, answered=False, ended_at=tx.now, duration=0)
+        return False
+    delay = timedelta(seconds=retry_after_s)
+    moves.check(moves.CALL, "Call", call.phase, CallPhase.QUEUED)
+    await due.settle(tx, Call, held, due_at=tx.now + delay, phase=CallPhase.QUEUED, updated_at=tx.now)
+    return True
+
+
+async def ringing(tx: Transaction, held: due.Lease) -> due.Lease:
+    """The far end rings; said late or twice, nothing happens. Raises Fenced."""
+    call = await _held(tx, held)
+    if not moves.allowed(moves.CALL, call.phase, CallPhase.RINGING):
+        return held
+    return await _step(tx, held, call, CallPhase.RINGING)
+
+
+async def answered(tx: Transaction, held: due.Lease, *, at: datetime, by: AnsweredBy) -> due.Lease:
+    """Somebody or something picked up; said late or twice, nothing happens. Raises Fenced."""
+    call = await _held(tx, held)
+    if call.phase is CallPhase.ANSWERED or not moves.allowed(moves.CALL, call.phase, CallPhase.ANSWERED):
+        return held
+    return await _step(tx, held, call, CallPhase.ANSWERED, answered_at=at, answered_by=by)
+
+
+async def heard(tx: Transaction, held: due.Lease, transcript: Sequence[Mapping[str, Any]]) -> due.Lease:
+    """Keep what has been said so far, and hold on. Raises Fenced."""
+    return await due.settle(
+        tx, Call, held, due_at=tx.now + timedelta(seconds=LEASE_S), transcript=list(transcript), updated_at=tx.now
+    )
+
+
+async def ended(
+    tx: Transaction,
+    held: due.Lease,
+    *,
+    reason: EndReason,
+    ended_at: datetime,
+    duration_s: float,
+    answered_by: AnsweredBy | None = None,
+    answered_at: datetime | None = None,
+    message_left: bool = False,
+    sip_code: int | None = None,
+    q850: int | None = None,
+    carrier_code: str | None = None,
+) -> due.Lease | None:
+    """The call is over: its final status, and `call.ended` or `call.failed`, exactly one (W2).
+
+    Returns the lease to process a connected call under, None when nothing is left to do. Raises Fenced.
+    """
+    call = await _held(tx, held)
+    if answered_at is not None and call.answered_at is None:  # the answer's own event was lost or late
+        call.answered_at, call.answered_by = answered_at, answered_by
+    return await _finish(
+        tx,
+        held,
+        call,
+        reason=reason,
+        answered=call.answered_at is not None,
+        ended_at=ended_at,
+        duration=int(duration_s) if call.answered_at is not None else 0,
+        message_left=message_left,
+        answered_at=call.answered_at,
+        answered_by=call.answered_by,
+        sip_code=sip_code,
+        q850=q850,
+        carrier_code=carrier_code,
+    )
+
+
+async def recorded(tx: Transaction, held: due.Lease, *, recording: str | None, voice: str | None) -> due.Lease:
+    """The recording, if there is one, and the transcript are ready: `transcript.ready` (W2). Raises Fenced."""
+    call = await _held(tx, held)
+    held = await due.settle(
+        tx,
+        Call,
+        held,
+        due_at=tx.now + timedelta(seconds=LEASE_S),
+        recording=recording,
+        recording_voice=voice,
+        updated_at=tx.now,
+    )
+    await webhooks.emit_transcript(tx, await _refreshed(tx, call))
+    return held
+
+
+async def analysed(
+    tx: Transaction,
+    held: due.Lease,
+    *,
+    summary: str,
+    sentiment: Sentiment,
+    outcome: Outcome,
+    action_items: Sequence[str],
+    extracted: Mapping[str, Any],
+) -> None:
+    """The analysis is ready, and with it the call is done: `analysis.complete` (L2, W2). Raises Fenced."""
+    call = await _held(tx, held)
+    moves.check(moves.CALL, "Call", call.phase, CallPhase.DONE)
+    analysis = {
+        "summary": summary,
+        "sentiment": sentiment.value,
+        "outcome": outcome.value,
+        "actionItems": list(action_items),
+        "extracted": dict(extracted),
+    }
+    await due.settle(
+        tx,
+        Call,
+        held,
+        due_at=None,
+        phase=CallPhase.DONE,
+        summary=summary,
+        sentiment=sentiment,
+        outcome=outcome,
+        analysis=analysis,
+        updated_at=tx.now,
+    )
+    await webhooks.emit_analysis(tx, await _refreshed(tx, call))
+
+
+async def hangups(runtime: Runtime, ids: Sequence[str]) -> list[str]:
+    """Which of those calls somebody wants ended."""
+    statement = select(Call.id).where(Call.id.in_(ids), Call.hangup_requested.is_(True))  # type: ignore[call-overload, attr-defined]
+    return [row.id for row in await runtime.database.read(statement)]
+
+
+async def _held(tx: Transaction, held: due.Lease) -> Call:
+    call = await tx.lock(Call, held.id)
+    if call.version != held.version:
+        raise due.Fenced(f"Call {held.id} is no longer held at version {held.version}")
+    return call
+
+
+async def _step(tx: Transaction, held: due.Lease, call: Call, phase: CallPhase, **values: Any) -> due.Lease:
+    moves.check(moves.CALL, "Call", call.phase, phase)
+    due_at = tx.now + timedelta(seconds=LEASE_S)
+    return await due.settle(tx, Call, held, due_at=due_at, phase=phase, updated_at=tx.now, **values)
+
+
+async def _finish(
+    tx: Transaction,
+    held: due.Lease,
+    call: Call,
+    *,
+    reason: EndReason,
+    answered: bool,
+    ended_at: datetime,
+    duration: int,
+    message_left: bool = False,
+    **values: Any,
+) -> due.Lease | None:
+    status = final_status(answered=answered, reason=reason, message_left=message_left)
+    connected = status is CallStatus.COMPLETED
+    phase = CallPhase.PROCESSING if connected else CallPhase.DONE
+    moves.check(moves.CALL, "Call", call.phase, phase)
+    if not connected:
+        values.setdefault("outcome", Outcome.NOT_REACHED)
+    if call.started_at is None and call.attempts_made:
+        # Whatever the carrier then said, it was told of the call: one call.started for each dialed call (W2).
+        await webhooks.emit_started(tx, call)
+        values["started_at"] = tx.now
+    held = await due.settle(
+        tx,
+        Call,
+        held,
+        due_at=tx.now + timedelta(seconds=LEASE_S) if connected else None,
+        phase=phase,
+        status=status,
+        end_reason=reason,
+        ended_at=ended_at,
+        duration=duration,
+        hangup_requested=False,
+        updated_at=tx.now,
+        **values,
+    )
+    if call.attempts_made:
+        await _attempt(
+            tx, f"{call.id}.{call.attempts_made}", state=AttemptState.ENDED, end_reason=reason, ended_at=ended_at
+        )
+    over = await _refreshed(tx, call)
+    await (webhooks.emit_ended if connected else webhooks.emit_failed)(tx, over)
+    return held if connected else None
+
+
+async def _attempt(tx: Transaction, id: str, **values: Any) -> None:
+    await tx.execute(
+        sql_update(CallAttempt)
+        .where(CallAttempt.id == id)  # type: ignore[arg-type]
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def _refreshed(tx: Transaction, call: Call) -> Call:
+    await tx.session.refresh(call)
+    return call

@@ -1,0 +1,59 @@
+"""The do-not-call list of a workspace: numbers on it are never dialed (decision L5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from schema.rules.contacts import DO_NOT_CALL, DoNotCallSource
+from schema.runtime import Reads, Transaction
+from schema.services.paging import Page, newest_first, page
+from schema.tables import DoNotCall
+
+
+async def list_page(tx: Reads, *, limit: int | None = None, offset: int | None = None) -> Page[DoNotCall]:
+    """The list, newest first."""
+    return await page(tx, tx.select(DoNotCall), order=newest_first(DoNotCall), limit=limit, offset=offset)
+
+
+async def get(tx: Reads, id: str) -> DoNotCall:
+    """One entry. Raises NotFound."""
+    return await tx.get(DoNotCall, id)
+
+
+async def add(tx: Transaction, given: Mapping[str, Any]) -> DoNotCall:
+    """Put a number on the list; one that is there already stays as it is."""
+    clean = DO_NOT_CALL.new(given)
+    return await put(tx, clean["phone_number"], reason=clean["reason"], source=DoNotCallSource.API)
+
+
+async def put(
+    tx: Transaction, phone_number: str, *, reason: str | None, source: DoNotCallSource, call_id: str | None = None
+) -> DoNotCall:
+    """`add` for a number that is normalised already, saying where the request came from."""
+    row = await entry(tx, phone_number)
+    if row is not None:
+        return row
+    return tx.add(
+        DoNotCall(
+            id=tx.new_id(),
+            workspace_id=tx.workspace_id,
+            phone_number=phone_number,
+            reason=reason,
+            source=source,
+            call_id=call_id,
+            created_at=tx.now,
+        )
+    )
+
+
+async def remove(tx: Transaction, id: str) -> str:
+    """Take a number off the list. Raises NotFound."""
+    row = await tx.lock(DoNotCall, id)
+    await tx.session.delete(row)
+    return id
+
+
+async def entry(tx: Reads, phone_number: str) -> DoNotCall | None:
+    """The entry of a number, None if it may be called."""
+    return await tx.first(tx.select(DoNotCall).where(DoNotCall.phone_number == phone_number))  # type: ignore[arg-type]

@@ -1,0 +1,182 @@
+"""Webhooks: endpoints, and the events that go to them (decisions W1–W3, W6–W8). Sending is in `deliveries`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import update as sql_update
+
+from schema.rules.calls import EndReason
+from schema.rules.endpoints import DEFAULT_OVERLAP_S, endpoint, overlap
+from schema.rules.fields import Shape
+from schema.rules.webhooks import (
+    AttemptTrigger,
+    CallFacts,
+    DeliveryState,
+    EventType,
+    analysis_complete,
+    call_ended,
+    call_failed,
+    call_started,
+    new_secret,
+    render,
+    sample_data,
+    transcript_ready,
+)
+from schema.runtime import Reads, Transaction
+from schema.services.changes import apply
+from schema.services.paging import Page, newest_first, page
+from schema.tables import Call, Delivery, Event, WebhookEndpoint
+
+QUEUE = "deliveries"
+
+
+async def list_page(tx: Reads, *, limit: int | None = None, offset: int | None = None) -> Page[WebhookEndpoint]:
+    """The workspace's endpoints, newest first."""
+    return await page(tx, tx.select(WebhookEndpoint), order=newest_first(WebhookEndpoint), limit=limit, offset=offset)
+
+
+async def get(tx: Reads, id: str) -> WebhookEndpoint:
+    """One endpoint. Raises NotFound."""
+    return await tx.get(WebhookEndpoint, id)
+
+
+async def create(tx: Transaction, given: Mapping[str, Any]) -> WebhookEndpoint:
+    """A new endpoint with a secret of its own. Raises Invalid, also for an address that is not public HTTPS (W6)."""
+    clean = _shape(tx).new(given)
+    return tx.add(
+        WebhookEndpoint(
+            id=tx.new_id(),
+            workspace_id=tx.workspace_id,
+            secret=new_secret(),
+            created_at=tx.now,
+            updated_at=tx.now,
+            **clean,
+        )
+    )
+
+
+async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> WebhookEndpoint:
+    """Change the fields given; pending deliveries obey at once (W8). Raises NotFound, Invalid."""
+    row = await tx.lock(WebhookEndpoint, id)
+    was_active = row.is_active
+    apply(row, _shape(tx).changes(given), tx.now)
+    if was_active and not row.is_active:
+        await _cancel_pending(tx, id)
+    return row
+
+
+async def delete(tx: Transaction, id: str) -> str:
+    """Delete an endpoint; nothing more is sent to it (W8). Raises NotFound."""
+    row = await tx.lock(WebhookEndpoint, id)
+    row.deleted_at = tx.now
+    await _cancel_pending(tx, id)
+    return id
+
+
+async def rotate_secret(tx: Transaction, id: str, *, overlap_seconds: int | None = None) -> WebhookEndpoint:
+    """A new secret; the old one stays good for the overlap (W3). Raises NotFound, Invalid."""
+    row = await tx.lock(WebhookEndpoint, id)
+    until = tx.now + overlap(DEFAULT_OVERLAP_S if overlap_seconds is None else overlap_seconds)
+    row.previous_secret = row.secret if until > tx.now else None
+    row.previous_secret_expires_at = until if until > tx.now else None
+    row.secret = new_secret()
+    row.updated_at = tx.now
+    return row
+
+
+async def test(tx: Transaction, id: str, event: EventType = EventType.CALL_ENDED) -> Delivery:
+    """Send an endpoint a made-up event of the real shape, once (W7). Raises NotFound."""
+    row = await tx.lock(WebhookEndpoint, id)
+    happened = await _record(tx, event, sample_data(event), call_id=None)
+    return _deliver(tx, happened, row.id, AttemptTrigger.TEST)
+
+
+async def emit_started(tx: Transaction, call: Call) -> None:
+    """`call.started`: the call was submitted to the carrier (W2)."""
+    await _emit(tx, EventType.CALL_STARTED, call, call_started(_facts(call)))
+
+
+async def emit_ended(tx: Transaction, call: Call) -> None:
+    """`call.ended`: the call connected and is over (W2)."""
+    await _emit(tx, EventType.CALL_ENDED, call, call_ended(_facts(call)))
+
+
+async def emit_failed(tx: Transaction, call: Call) -> None:
+    """`call.failed`: the call did not connect (W2)."""
+    await _emit(tx, EventType.CALL_FAILED, call, call_failed(_facts(call), call.end_reason or EndReason.INTERNAL_ERROR))
+
+
+async def emit_transcript(tx: Transaction, call: Call) -> None:
+    """`transcript.ready` (W2)."""
+    await _emit(tx, EventType.TRANSCRIPT_READY, call, transcript_ready(_facts(call), call.transcript or []))
+
+
+async def emit_analysis(tx: Transaction, call: Call) -> None:
+    """`analysis.complete` (W2)."""
+    await _emit(tx, EventType.ANALYSIS_COMPLETE, call, analysis_complete(_facts(call), call.analysis))
+
+
+def _facts(call: Call) -> CallFacts:
+    return CallFacts(call.id, call.status, call.duration, call.to_number, call.agent_id, call.campaign_id)
+
+
+async def _emit(tx: Transaction, event: EventType, call: Call, data: Mapping[str, Any]) -> None:
+    """Render the body once (W1) and give every subscribed endpoint a delivery, in the caller's transaction.
+
+    Once for each call and type (W2): a worker that takes over after a crash may say it again, and nothing happens.
+    """
+    if await tx.first(tx.select(Event).where(Event.call_id == call.id, Event.type == event)):  # type: ignore[arg-type]
+        return
+    happened = await _record(tx, event, data, call_id=call.id)
+    for row in await tx.all(tx.select(WebhookEndpoint).where(WebhookEndpoint.is_active.is_(True))):  # type: ignore[attr-defined]
+        if event.value in row.events:
+            _deliver(tx, happened, row.id, AttemptTrigger.AUTOMATIC)
+
+
+async def _record(tx: Transaction, event: EventType, data: Mapping[str, Any], *, call_id: str | None) -> Event:
+    row = tx.add(
+        Event(
+            id=tx.new_id(),
+            workspace_id=tx.workspace_id,
+            type=event,
+            call_id=call_id,
+            body=render(event, tx.now, data),
+            created_at=tx.now,
+        )
+    )
+    await tx.flush()  # the deliveries refer to it
+    return row
+
+
+def _deliver(tx: Transaction, event: Event, endpoint_id: str, trigger: AttemptTrigger) -> Delivery:
+    tx.ring(QUEUE)
+    return tx.add(
+        Delivery(
+            id=tx.new_id(),
+            workspace_id=tx.workspace_id,
+            event_id=event.id,
+            endpoint_id=endpoint_id,
+            event=event.type,
+            trigger=trigger,
+            retries=trigger is AttemptTrigger.AUTOMATIC,
+            due_at=tx.now,
+            created_at=tx.now,
+        )
+    )
+
+
+async def _cancel_pending(tx: Transaction, endpoint_id: str) -> None:
+    await tx.execute(
+        sql_update(Delivery)
+        .where(Delivery.endpoint_id == endpoint_id, Delivery.state == DeliveryState.PENDING)  # type: ignore[arg-type]
+        .values(state=DeliveryState.CANCELLED, due_at=None, finished_at=tx.now, version=Delivery.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _shape(tx: Transaction) -> Shape:
+    return endpoint(
+        allow_http=tx.settings.webhook_allow_http, allow_networks=tx.settings.webhook_allow_networks
+    )

@@ -1,0 +1,50 @@
+"""Workspaces: the system's own verbs, for the command line."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from schema.errors import Invalid, NotFound
+from schema.rules.fields import choice, text
+from schema.rules.ids import new_id
+from schema.rules.plans import Plan
+from schema.runtime import Reads, Transaction, missing
+from schema.tables import Workspace
+
+
+async def create(tx: Transaction, *, name: str, plan: str) -> Workspace:
+    """A new workspace. Raises Invalid for a bad name or an unknown plan."""
+    row = Workspace(
+        id=new_id(tx.now), name=text(1, 200)(name, "name"), plan=Plan(choice(Plan)(plan, "plan")), created_at=tx.now
+    )
+    return tx.add(row)
+
+
+async def find(tx: Reads, id: str) -> Workspace:
+    """The workspace with that id. Raises NotFound."""
+    row = await tx.first(select(Workspace).where(Workspace.id == id))  # type: ignore[arg-type]
+    if row is None:
+        raise missing(Workspace, id)
+    return row
+
+
+async def everything(tx: Reads) -> list[Workspace]:
+    """All workspaces, oldest first."""
+    return await tx.all(select(Workspace).order_by(Workspace.created_at, Workspace.id))  # type: ignore[arg-type]
+
+
+async def only(tx: Reads) -> Workspace:
+    """The workspace that commands mean when none is named. Raises Invalid if there are several, NotFound if none."""
+    rows = await everything(tx)
+    if not rows:
+        raise NotFound("There is no workspace yet: voxforge workspaces create --name NAME --plan professional")
+    if len(rows) > 1:
+        raise Invalid(f"There are {len(rows)} workspaces: name one with --workspace ID")
+    return rows[0]
+
+
+async def set_plan(tx: Transaction, id: str, plan: str) -> Workspace:
+    """Change the plan; the next request obeys it. Raises NotFound, Invalid."""
+    row = await find(tx, id)
+    row.plan = Plan(choice(Plan)(plan, "plan"))
+    return row

@@ -1,0 +1,35 @@
+"""The SQLModel tables, a file a noun; importing this package makes them all known to `metadata`."""
+
+from schema.tables.agents import Agent
+from schema.tables.appointments import Appointment
+from schema.tables.base import Job, Owned, Table
+from schema.tables.calls import Call, CallAttempt
+from schema.tables.campaigns import Campaign, CampaignContact
+from schema.tables.contacts import Contact, DoNotCall
+from schema.tables.keys import ApiKey
+from schema.tables.phone_numbers import PhoneNumber
+from schema.tables.webhooks import Delivery, DeliveryAttempt, Event, WebhookEndpoint
+from schema.tables.workspaces import User, UserRole, Workspace
+
+__all__ = [
+    "Agent",
+    "ApiKey",
+    "Appointment",
+    "Call",
+    "CallAttempt",
+    "Campaign",
+    "CampaignContact",
+    "Contact",
+    "Delivery",
+    "DeliveryAttempt",
+    "DoNotCall",
+    "Event",
+    "Job",
+    "Owned",
+    "PhoneNumber",
+    "Table",
+    "User",
+    "UserRole",
+    "WebhookEndpoint",
+    "Workspace",
+]

@@ -1,0 +1,1 @@
+"""Background work: dialing, live calls and webhook deliveries."""

@@ -1,0 +1,1 @@
+"""Who dials: the Carrier interface and its implementations."""

@@ -1,0 +1,1 @@
+"""What is said in a call: brain, turn loop, tools and analysis."""
