@@ -56,9 +56,7 @@ async def lease(runtime: Runtime, table: type[Job], *, limit: int, seconds: floa
         return [Lease(id, version, until) for id, version in (await tx.execute(statement)).all()]
 
 
-async def settle(
-    tx: Transaction, table: type[Job], held: Lease, *, due_at: datetime | None, **values: Any
-) -> Lease:
+async def settle(tx: Transaction, table: type[Job], held: Lease, *, due_at: datetime | None, **values: Any) -> Lease:
     """Write a result and say when the row is due again (None: finished). Raises Fenced if the lease was lost."""
     statement = (
         update(table)

@@ -120,17 +120,13 @@ class StatementCache:
         compiled, extracted, given, _ = statement._compile_w_cache(  # noqa: SLF001 (what Connection.execute itself calls; versions are pinned)
             self._dialect, compiled_cache=self._compiled, column_keys=[]
         )
-        values = compiled.construct_params(
-            extracted_parameters=extracted, escape_names=False, _collected_params=given
-        )
+        values = compiled.construct_params(extracted_parameters=extracted, escape_names=False, _collected_params=given)
         sql, names, processors = compiled.string, compiled.positiontup, compiled._bind_processors  # noqa: SLF001
         if compiled.literal_execute_params or compiled.post_compile_params:
             state = compiled._process_parameters_for_postcompile(values)  # noqa: SLF001
             sql, names, values = state.statement, state.positiontup, state.parameters
             processors = {**processors, **state.processors}
-        parameters = [
-            processors[name](values[name]) if name in processors else values[name] for name in (names or ())
-        ]
+        parameters = [processors[name](values[name]) if name in processors else values[name] for name in (names or ())]
         return Prepared(sql, parameters, self._maker(compiled))
 
     def _maker(self, compiled: Any) -> MakeRow:

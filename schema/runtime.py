@@ -6,7 +6,7 @@ a workspace's rows are told from another's. Nobody else commits.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +16,13 @@ from sqlalchemy import CursorResult, Select, func, select
 from sqlalchemy.sql import Executable
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from schema.bell import Bell
-from schema.clock import Clock
-from schema.database import Database
+from schema.bell import Bell, LocalBell
+from schema.clock import Clock, SystemClock
+from schema.database import Database, open_database
 from schema.errors import NotFound
 from schema.rules.ids import new_id
 from schema.rules.plans import Plan
+from schema.secret import load_secret
 from schema.settings import Settings
 from schema.tables.base import Table
 
@@ -35,6 +36,7 @@ class Viewer:
     workspace_id: str
     plan: Plan = Plan.STARTER
     key_id: str | None = None
+    scopes: Mapping[str, str] | None = None
 
 
 class Reads:
@@ -53,10 +55,10 @@ class Reads:
             raise RuntimeError("this transaction has no workspace")
         return self.viewer.workspace_id
 
-    def select(self, table: type[T]) -> Select[tuple[T]]:
-        """This workspace's rows of `table` that have not been deleted: the single place of tenancy."""
+    def select(self, table: type[T], *, deleted: bool = False) -> Select[tuple[T]]:
+        """This workspace's rows of `table`, without the `deleted` ones unless told: the single place of tenancy."""
         statement = select(table).where(table.workspace_id == self.workspace_id)  # type: ignore[attr-defined]
-        return statement.where(table.deleted_at.is_(None)) if table.SOFT_DELETE else statement  # type: ignore[attr-defined]
+        return statement.where(table.deleted_at.is_(None)) if table.SOFT_DELETE and not deleted else statement  # type: ignore[attr-defined]
 
     async def all(self, statement: Select[tuple[T]]) -> list[T]:
         """Every row of the statement."""
@@ -144,11 +146,12 @@ class Transaction(Reads):
 class Runtime:
     """Everything the services need, for one event loop."""
 
-    def __init__(self, settings: Settings, clock: Clock, database: Database, bell: Bell) -> None:
+    def __init__(self, settings: Settings, clock: Clock, database: Database, bell: Bell, secret: bytes) -> None:
         self.settings = settings
         self.clock = clock
         self.database = database
         self.bell = bell
+        self.secret = secret
 
     @asynccontextmanager
     async def transaction(self, viewer: Viewer | None) -> AsyncIterator[Transaction]:
@@ -163,6 +166,13 @@ class Runtime:
     def snapshot(self, viewer: Viewer | None) -> Snapshot:
         """Reads for `viewer`; nothing to close."""
         return Snapshot(self, viewer)
+
+    @classmethod
+    def open(cls, settings: Settings, *, clock: Clock | None = None, bell: Bell | None = None) -> Runtime:
+        """A runtime for the event loop that will use it; connections are made when first needed."""
+        return cls(
+            settings, clock or SystemClock(), open_database(settings), bell or LocalBell(), load_secret(settings.data)
+        )
 
     async def close(self) -> None:
         """Close the database connections of this loop; the bell belongs to the process."""

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 import phonenumbers
-from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, ValidationResult
+from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumber, PhoneNumberFormat, ValidationResult
 from phonenumbers import timezone as number_zones
 
 from schema.errors import Invalid
@@ -35,12 +35,15 @@ def normalise(text: object, field: str) -> str:
         raise Invalid(
             f"{field} must be a phone number in E.164 such as +15551234567: a plus sign, the country code and digits"
         )
-    number = _parse(text)
-    if number is None:
-        raise Invalid(f"{field} {text} is not a possible phone number: no country has its code")
+    try:
+        number = phonenumbers.parse(text, None)
+    except NumberParseException as failure:
+        unknown = failure.error_type == NumberParseException.INVALID_COUNTRY_CODE
+        verdict = ValidationResult.INVALID_COUNTRY_CODE if unknown else ValidationResult.TOO_SHORT
+        raise _impossible(field, text, verdict) from None
     verdict = phonenumbers.is_possible_number_with_reason(number)
     if verdict != ValidationResult.IS_POSSIBLE:
-        raise Invalid(f"{field} {text} is not a possible phone number: {_REASONS[verdict]}")
+        raise _impossible(field, text, verdict)
     if _is_premium_rate(number):
         raise Invalid(f"{field} {text} is a premium-rate number, which is never called")
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
@@ -65,10 +68,14 @@ def timezones(number: str) -> tuple[str, ...]:
     return tuple(zone for zone in number_zones.time_zones_for_geographical_number(parsed) if zone != _UNKNOWN_ZONE)
 
 
+def _impossible(field: str, text: str, verdict: int) -> Invalid:
+    return Invalid(f"{field} {text} is not a possible phone number: {_REASONS[verdict]}")
+
+
 def _parse(text: str) -> PhoneNumber | None:
     try:
         return phonenumbers.parse(text, None)
-    except phonenumbers.NumberParseException:
+    except NumberParseException:
         return None
 
 

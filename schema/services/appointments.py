@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from schema.rules import moves
 from schema.rules.appointments import APPOINTMENT, APPOINTMENT_CHANGES, AppointmentStatus, check_times
-from schema.rules.instants import check_range
+from schema.rules.instants import check_range, parse_from, parse_to
 from schema.runtime import Reads, Transaction
 from schema.services.changes import apply
 from schema.services.paging import Page, page
@@ -20,22 +19,24 @@ async def list_page(
     *,
     status: AppointmentStatus | None = None,
     contact_id: str | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
+    start: str | None = None,
+    end: str | None = None,
     limit: int | None = None,
     offset: int | None = None,
 ) -> Page[Appointment]:
-    """The workspace's appointments, earliest first (R3); `start` and `end` bound `startTime`, inclusive."""
-    check_range(start, end)
+    """The workspace's appointments, earliest first (R3); `start` and `end`, dates or instants, bound `startTime`, inclusive."""
+    first = parse_from(start) if start is not None else None
+    last = parse_to(end) if end is not None else None
+    check_range(first, last)
     statement = tx.select(Appointment)
     if status is not None:
         statement = statement.where(Appointment.status == status)  # type: ignore[arg-type]
     if contact_id is not None:
         statement = statement.where(Appointment.contact_id == contact_id)  # type: ignore[arg-type]
-    if start is not None:
-        statement = statement.where(Appointment.start_time >= start)  # type: ignore[arg-type]
-    if end is not None:
-        statement = statement.where(Appointment.start_time <= end)  # type: ignore[arg-type]
+    if first is not None:
+        statement = statement.where(Appointment.start_time >= first)  # type: ignore[arg-type]
+    if last is not None:
+        statement = statement.where(Appointment.start_time <= last)  # type: ignore[arg-type]
     return await page(tx, statement, order=(Appointment.start_time, Appointment.id), limit=limit, offset=offset)
 
 

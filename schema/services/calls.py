@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from schema.errors import Invalid
 from schema.rules.calls import PLACE, CallPhase, CallStatus, EndReason
-from schema.rules.instants import check_range
+from schema.rules.instants import check_range, parse_from, parse_to
 from schema.rules.paging import CALLS_LIMIT
 from schema.runtime import Reads, Transaction
 from schema.services import agents, contacts, do_not_call, phone_numbers, webhooks
@@ -28,11 +27,13 @@ async def list_page(
     agent_id: str | None = None,
     campaign_id: str | None = None,
     contact_id: str | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
+    start: str | None = None,
+    end: str | None = None,
 ) -> Page[Call]:
-    """The workspace's calls, newest first, 50 at a time unless told; `start` and `end` bound `createdAt`, inclusive."""
-    check_range(start, end)
+    """The workspace's calls, newest first, 50 at a time unless told; `start` and `end`, dates or instants, bound `createdAt`, inclusive."""
+    first = parse_from(start) if start is not None else None
+    last = parse_to(end) if end is not None else None
+    check_range(first, last)
     statement = tx.select(Call)
     if status is not None:
         statement = statement.where(Call.status == status)  # type: ignore[arg-type]
@@ -42,10 +43,10 @@ async def list_page(
         statement = statement.where(Call.campaign_id == campaign_id)  # type: ignore[arg-type]
     if contact_id is not None:
         statement = statement.where(Call.contact_id == contact_id)  # type: ignore[arg-type]
-    if start is not None:
-        statement = statement.where(Call.created_at >= start)  # type: ignore[arg-type]
-    if end is not None:
-        statement = statement.where(Call.created_at <= end)  # type: ignore[arg-type]
+    if first is not None:
+        statement = statement.where(Call.created_at >= first)  # type: ignore[arg-type]
+    if last is not None:
+        statement = statement.where(Call.created_at <= last)  # type: ignore[arg-type]
     limit = CALLS_LIMIT if limit is None else limit
     return await page(tx, statement, order=newest_first(Call), limit=limit, offset=offset)
 

@@ -85,7 +85,7 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Campaign
     status = clean.pop("status", row.status)
     if clean and row.status not in OPEN:
         raise Invalid(f"A {row.status.value} campaign cannot be changed")
-    check_window(clean.get("call_window", row.call_window), clean.get("timezone", row.timezone))
+    check_window(clean.get("call_window", call_window(row)), clean.get("timezone", row.timezone))
     moves.check(moves.CAMPAIGN, "Campaign", row.status, status)
     cancels = status is CampaignStatus.CANCELLED and row.status is not status
     apply(row, _columns({**clean, "status": status}), tx.now)
@@ -94,9 +94,14 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Campaign
     return row
 
 
+def call_window(row: Campaign) -> dict[str, str] | None:
+    """The window as the API shows it, None for any hour."""
+    return {"start": row.window_start, "end": row.window_end} if row.window_start and row.window_end else None
+
+
 def next_dial(row: Campaign, now: datetime) -> datetime | None:
     """`nextDialAt`: when an active campaign's start or window next lets it dial, None if neither holds it back (P1)."""
-    return next_dial_at(row.status, row.scheduled_start, check_window(row.call_window, row.timezone), now=now)
+    return next_dial_at(row.status, row.scheduled_start, check_window(call_window(row), row.timezone), now=now)
 
 
 async def enrol(
@@ -158,7 +163,9 @@ async def _found_or_made(tx: Transaction, given: Sequence[Mapping[str, Any]]) ->
     numbers: dict[str, str] = {}
     for batch in _batches(list(dict.fromkeys(values["phone_number"] for values in clean))):
         statement = (
-            tx.select(Contact).where(Contact.phone_number.in_(batch)).with_only_columns(Contact.phone_number, Contact.id)  # type: ignore[attr-defined, call-overload]
+            tx.select(Contact)
+            .where(Contact.phone_number.in_(batch))
+            .with_only_columns(Contact.phone_number, Contact.id)  # type: ignore[attr-defined, call-overload]
         )
         numbers.update((number, id) for number, id in (await tx.execute(statement)).all())
     rows = []

@@ -227,8 +227,6 @@ async def drop_gone(tx: Transaction, held: Sequence[due.Lease]) -> None:
     """Finish deliveries whose endpoint has gone or been switched off: nothing more is sent (W8)."""
     for lease in held:
         try:
-            await due.settle(
-                tx, Delivery, lease, due_at=None, state=DeliveryState.CANCELLED, finished_at=tx.now
-            )
+            await due.settle(tx, Delivery, lease, due_at=None, state=DeliveryState.CANCELLED, finished_at=tx.now)
         except due.Fenced:
             continue

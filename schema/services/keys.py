@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import or_, select, update
 
-from schema.errors import Unauthenticated
+from schema.errors import Invalid, Unauthenticated
 from schema.rules import keys as rules
-from schema.rules.fields import text
+from schema.rules.fields import Field, Shape, instant, text
 from schema.runtime import Reads, Runtime, Transaction, Viewer
 from schema.services.paging import newest_first
 from schema.tables import ApiKey, Workspace
 
 BAD_KEY = "Missing or invalid API key"
+KEY = Shape(name=Field(text(1, 100), required=True), expires_at=Field(instant, nullable=True))
 TOUCH_EVERY = timedelta(minutes=1)
 
 
-async def create(tx: Transaction, *, name: str, expires_at: datetime | None = None) -> tuple[ApiKey, str]:
+async def create(tx: Transaction, given: Mapping[str, Any]) -> tuple[ApiKey, str]:
     """A new key and its text, which is not kept and cannot be shown again. Raises Invalid."""
+    clean = KEY.new(given)
+    if clean["expires_at"] is not None and clean["expires_at"] <= tx.now:
+        raise Invalid("expiresAt must be in the future")
     secret = rules.new_key()
     prefix, last_four = rules.hint(secret)
     row = ApiKey(
         id=tx.new_id(),
         workspace_id=tx.workspace_id,
-        name=text(1, 100)(name, "name"),
+        name=clean["name"],
         digest=rules.digest(secret),
         prefix=prefix,
         last_four=last_four,
-        expires_at=expires_at,
+        expires_at=clean["expires_at"],
         created_at=tx.now,
     )
     return tx.add(row), secret
@@ -42,7 +48,7 @@ async def everything(tx: Reads) -> list[ApiKey]:
 async def rename(tx: Transaction, id: str, name: str) -> ApiKey:
     """Give a key another name. Raises NotFound, Invalid."""
     row = await tx.lock(ApiKey, id)
-    row.name = text(1, 100)(name, "name")
+    row.name = KEY.changes({"name": name})["name"]
     return row
 
 
@@ -62,7 +68,7 @@ async def authenticate(runtime: Runtime, presented: str) -> Viewer:
         raise Unauthenticated(BAD_KEY)
     now = runtime.clock.now()
     statement = (
-        select(ApiKey.id, ApiKey.workspace_id, ApiKey.last_used_at, Workspace.plan)  # type: ignore[call-overload]
+        select(ApiKey.id, ApiKey.workspace_id, ApiKey.last_used_at, ApiKey.scopes, Workspace.plan)  # type: ignore[call-overload]
         .join(Workspace, Workspace.id == ApiKey.workspace_id)
         .where(
             ApiKey.digest == rules.digest(presented),
@@ -74,7 +80,7 @@ async def authenticate(runtime: Runtime, presented: str) -> Viewer:
     if not rows:
         raise Unauthenticated(BAD_KEY)
     row = rows[0]
-    viewer = Viewer(row.workspace_id, row.plan, row.id)
+    viewer = Viewer(row.workspace_id, row.plan, row.id, row.scopes)
     if row.last_used_at is None or now - row.last_used_at >= TOUCH_EVERY:
         await _touch(runtime, viewer, row.id)
     return viewer

@@ -20,6 +20,7 @@ from schema.rules.webhooks import (
     call_failed,
     call_started,
     new_secret,
+    parse_events,
     render,
     sample_data,
     transcript_ready,
@@ -86,10 +87,11 @@ async def rotate_secret(tx: Transaction, id: str, *, overlap_seconds: int | None
     return row
 
 
-async def test(tx: Transaction, id: str, event: EventType = EventType.CALL_ENDED) -> Delivery:
-    """Send an endpoint a made-up event of the real shape, once (W7). Raises NotFound."""
+async def test(tx: Transaction, id: str, event: str | None = None) -> Delivery:
+    """Send an endpoint a made-up event of the real shape, `call.ended` unless told, once (W7). Raises NotFound, Invalid."""
     row = await tx.lock(WebhookEndpoint, id)
-    happened = await _record(tx, event, sample_data(event), call_id=None)
+    kind = parse_events([event], "event")[0] if event is not None else EventType.CALL_ENDED
+    happened = await _record(tx, kind, sample_data(kind), call_id=None)
     return _deliver(tx, happened, row.id, AttemptTrigger.TEST)
 
 
@@ -177,6 +179,4 @@ async def _cancel_pending(tx: Transaction, endpoint_id: str) -> None:
 
 
 def _shape(tx: Transaction) -> Shape:
-    return endpoint(
-        allow_http=tx.settings.webhook_allow_http, allow_networks=tx.settings.webhook_allow_networks
-    )
+    return endpoint(allow_http=tx.settings.webhook_allow_http, allow_networks=tx.settings.webhook_allow_networks)

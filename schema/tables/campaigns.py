@@ -40,11 +40,6 @@ class Campaign(Owned, table=True):
     created_at: datetime = instant()
     updated_at: datetime = instant()
 
-    @property
-    def call_window(self) -> dict[str, str] | None:
-        """The window as the API shows it."""
-        return {"start": self.window_start, "end": self.window_end} if self.window_start and self.window_end else None
-
 
 class CampaignContact(Owned, table=True):
     """One contact enrolled in one campaign, once."""

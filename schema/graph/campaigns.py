@@ -1,0 +1,203 @@
+"""Campaigns in the graph."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import Maybe
+
+from schema.graph.access import reads, writes
+from schema.graph.agents import Agent
+from schema.graph.contacts import Contact, CreateContactInput
+from schema.graph.context import Info
+from schema.graph.inputs import given
+from schema.graph.paging import Page
+from schema.graph.phone_numbers import PhoneNumber
+from schema.graph.scalars import CampaignContactStatus, CampaignStatus, DateTime
+from schema.rules.scopes import Resource
+from schema.services import campaigns
+from schema.tables import Agent as AgentRow
+from schema.tables import Campaign as CampaignRow
+from schema.tables import CampaignContact as CampaignContactRow
+from schema.tables import Contact as ContactRow
+from schema.tables import PhoneNumber as PhoneNumberRow
+
+
+@strawberry.type(description="Hours in which a campaign may dial, in its time zone: start inclusive, end exclusive.")
+class CallWindow:
+    start: str
+    end: str
+
+
+@strawberry.type(description="How unanswered calls are tried again.")
+class RetryPolicy:
+    max_attempts: int
+    delay_minutes: list[int]
+    on: list[str]
+
+
+@strawberry.type(description="A contact enrolled in a campaign.")
+class CampaignContact:
+    id: strawberry.ID
+    contact_id: strawberry.ID
+    status: CampaignContactStatus
+    created_at: DateTime
+
+    @strawberry.field(graphql_type=Contact | None, permission_classes=reads(Resource.CONTACTS))
+    async def contact(self, info: Info, root: strawberry.Parent[CampaignContactRow]) -> Any:
+        return await info.context.row(ContactRow, root.contact_id)
+
+
+@strawberry.type(description="Outbound calling of a list of contacts with one agent from one number.")
+class Campaign:
+    id: strawberry.ID
+    name: str
+    status: CampaignStatus
+    agent_id: strawberry.ID
+    phone_number_id: strawberry.ID
+    scheduled_start: DateTime
+    timezone: str
+    max_concurrent_calls: int
+    calls_total: int = strawberry.field(description="Contacts enrolled.")
+    calls_completed: int = strawberry.field(description="Contacts finished, however they ended.")
+    created_at: DateTime
+    updated_at: DateTime
+
+    @strawberry.field(description="Null: any hour.")
+    def call_window(self, root: strawberry.Parent[CampaignRow]) -> CallWindow | None:
+        window = campaigns.call_window(root)
+        return CallWindow(**window) if window else None
+
+    @strawberry.field
+    def retry_policy(self, root: strawberry.Parent[CampaignRow]) -> RetryPolicy:
+        return RetryPolicy(**root.retry_policy)
+
+    @strawberry.field(
+        description="When an active campaign that waits for its start or its window may dial; null when neither holds "
+        "it back, and when it is not active."
+    )
+    def next_dial_at(self, info: Info, root: strawberry.Parent[CampaignRow]) -> DateTime | None:
+        instant = campaigns.next_dial(root, info.context.runtime.clock.now())
+        return DateTime(instant) if instant else None
+
+    @strawberry.field(graphql_type=Agent | None, permission_classes=reads(Resource.AGENTS))
+    async def agent(self, info: Info, root: strawberry.Parent[CampaignRow]) -> Any:
+        return await info.context.row(AgentRow, root.agent_id)
+
+    @strawberry.field(graphql_type=PhoneNumber | None, permission_classes=reads(Resource.PHONE_NUMBERS))
+    async def phone_number(self, info: Info, root: strawberry.Parent[CampaignRow]) -> Any:
+        return await info.context.row(PhoneNumberRow, root.phone_number_id)
+
+
+@strawberry.type(description="What enrolling contacts did.")
+class Enrolment:
+    campaign: Campaign
+    enrolled: int = strawberry.field(description="Contacts added.")
+    duplicates: int = strawberry.field(description="Contacts that were enrolled already, or came twice.")
+
+
+@strawberry.input
+class CallWindowInput:
+    start: str
+    end: str
+
+
+@strawberry.input
+class RetryPolicyInput:
+    max_attempts: int
+    delay_minutes: Maybe[list[int]]
+    on: Maybe[list[str]]
+
+
+@strawberry.input
+class CreateCampaignInput:
+    name: str
+    agent_id: strawberry.ID
+    phone_number_id: strawberry.ID
+    scheduled_start: Maybe[DateTime]
+    timezone: Maybe[str]
+    call_window: Maybe[CallWindowInput | None]
+    max_concurrent_calls: Maybe[int]
+    retry_policy: Maybe[RetryPolicyInput]
+    contact_ids: Maybe[list[strawberry.ID]]
+
+
+@strawberry.input
+class UpdateCampaignInput:
+    status: Maybe[CampaignStatus]
+    name: Maybe[str]
+    timezone: Maybe[str]
+    call_window: Maybe[CallWindowInput | None]
+    max_concurrent_calls: Maybe[int]
+    retry_policy: Maybe[RetryPolicyInput]
+
+
+@strawberry.input
+class EnrolContactsInput:
+    contact_ids: Maybe[list[strawberry.ID]]
+    contacts: Maybe[list[CreateContactInput]]
+
+
+@strawberry.type
+class CampaignQueries:
+    @strawberry.field(
+        graphql_type=Page[Campaign],
+        permission_classes=reads(Resource.CAMPAIGNS),
+        description="Campaigns, newest first.",
+    )
+    async def campaigns(
+        self, info: Info, limit: int | None = None, offset: int | None = None, status: CampaignStatus | None = None
+    ) -> Any:
+        return await campaigns.list_page(info.context.read(), limit=limit, offset=offset, status=status)
+
+    @strawberry.field(
+        graphql_type=Campaign | None, permission_classes=reads(Resource.CAMPAIGNS), description="One campaign."
+    )
+    async def campaign(self, info: Info, id: strawberry.ID) -> Any:
+        return await campaigns.get(info.context.read(), id)
+
+    @strawberry.field(
+        graphql_type=Page[CampaignContact],
+        permission_classes=reads(Resource.CAMPAIGNS),
+        description="Who is enrolled in a campaign, in the order of enrolment, a hundred at a time unless told.",
+    )
+    async def campaign_contacts(
+        self,
+        info: Info,
+        campaign_id: Annotated[strawberry.ID, strawberry.argument(name="id")],
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Any:
+        return await campaigns.enrolled_page(info.context.read(), campaign_id, limit=limit, offset=offset)
+
+
+@strawberry.type
+class CampaignMutations:
+    @strawberry.mutation(
+        graphql_type=Campaign, permission_classes=writes(Resource.CAMPAIGNS), description="Make an active campaign."
+    )
+    async def create_campaign(self, info: Info, input: CreateCampaignInput) -> Any:
+        async with info.context.write() as tx:
+            return await campaigns.create(tx, given(input))
+
+    @strawberry.mutation(
+        graphql_type=Campaign,
+        permission_classes=writes(Resource.CAMPAIGNS),
+        description="Change the fields sent: pause, resume, complete, cancel, or edit while it is open.",
+    )
+    async def update_campaign(self, info: Info, id: strawberry.ID, input: UpdateCampaignInput) -> Any:
+        async with info.context.write() as tx:
+            return await campaigns.update(tx, id, given(input))
+
+    @strawberry.mutation(
+        graphql_type=Enrolment,
+        permission_classes=writes(Resource.CAMPAIGNS),
+        description="Enrol up to 10,000 contacts, by id or by number.",
+    )
+    async def enrol_contacts(self, info: Info, id: strawberry.ID, input: EnrolContactsInput) -> Any:
+        sent = given(input)
+        async with info.context.write() as tx:
+            return await campaigns.enrol(
+                tx, id, contact_ids=sent.get("contact_ids") or (), new_contacts=sent.get("contacts") or ()
+            )

@@ -1,0 +1,84 @@
+"""The one schema, and the limits on what may be asked of it at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import MaxAliasesLimiter, MaxTokensLimiter, ParserCache, QueryDepthLimiter, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.execution import ExecutionContext
+
+from schema.graph.agents import AgentMutations, AgentQueries
+from schema.graph.appointments import AppointmentMutations, AppointmentQueries
+from schema.graph.calls import CallMutations, CallQueries
+from schema.graph.campaigns import CampaignMutations, CampaignQueries
+from schema.graph.contacts import ContactMutations, ContactQueries
+from schema.graph.keys import KeyMutations, KeyQueries
+from schema.graph.phone_numbers import PhoneNumberQueries
+from schema.graph.scalars import SCALARS
+from schema.graph.webhooks import WebhookMutations, WebhookQueries
+
+MAX_DEPTH = 10
+MAX_ALIASES = 15
+MAX_TOKENS = 1_000
+_CACHED_DOCUMENTS = 500
+
+
+@strawberry.type
+class Query(
+    AgentQueries,
+    CampaignQueries,
+    CallQueries,
+    AppointmentQueries,
+    ContactQueries,
+    PhoneNumberQueries,
+    WebhookQueries,
+    KeyQueries,
+):
+    """Everything that can be read."""
+
+
+@strawberry.type
+class Mutation(
+    AgentMutations,
+    CampaignMutations,
+    CallMutations,
+    AppointmentMutations,
+    ContactMutations,
+    WebhookMutations,
+    KeyMutations,
+):
+    """Everything that can be changed."""
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's schema; errors are presented and logged by `schema.graph.errors`, not printed with stack traces."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Nothing: a caller's mistake is not ours to log, and `errors.present` logs what is."""
+
+
+schema = Schema(
+    query=Query,
+    mutation=Mutation,
+    config=StrawberryConfig(scalar_map=SCALARS),
+    extensions=[
+        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
+        lambda: QueryDepthLimiter(max_depth=MAX_DEPTH),
+        lambda: MaxAliasesLimiter(max_alias_count=MAX_ALIASES),
+        lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
+        lambda: ValidationCache(maxsize=_CACHED_DOCUMENTS),
+    ],
+)
+
+
+def sdl() -> str:
+    """The schema as it is printed and kept in `schema/schema.graphql`."""
+    return schema.as_str().rstrip() + "\n"
+
+
+def graphql_schema() -> Any:
+    """graphql-core's own schema, for those who read types."""
+    return schema._schema  # noqa: SLF001 (strawberry offers no public name for it)
