@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NewType
 
 import strawberry
 
-from schema.rules import appointments, calls, campaigns, contacts, plans, webhooks
+from schema.rules.appointments import AppointmentStatus
+from schema.rules.calls import AnsweredBy, CallDirection, CallStatus, EndReason, Outcome, Role, Sentiment
+from schema.rules.campaigns import CampaignContactStatus, CampaignStatus
+from schema.rules.contacts import DoNotCallSource
+from schema.rules.plans import Plan
+from schema.rules.webhooks import EventType as EventTypeRule
+from schema.rules.webhooks import AttemptTrigger, DeliveryState, ErrorClass
 from schema.rules.instants import format_instant, parse_instant
 
 DateTime = NewType("DateTime", datetime)
@@ -35,7 +42,7 @@ def _tool(value: Any) -> str | dict[str, Any]:
     return value
 
 
-SCALARS = {
+SCALARS: dict[object, Any] = {
     DateTime: strawberry.scalar(
         name="DateTime",
         description="An instant in UTC, whole seconds: `2025-01-15T14:23:00Z`. Inputs take any ISO 8601 instant with an "
@@ -51,7 +58,7 @@ SCALARS = {
     ),
     EventType: strawberry.scalar(
         name="EventType",
-        description="A webhook event's type: " + ", ".join(f"`{event.value}`" for event in webhooks.EventType) + ".",
+        description="A webhook event's type: " + ", ".join(f"`{event.value}`" for event in EventTypeRule) + ".",
         serialize=str,
         parse_value=_text,
     ),
@@ -70,22 +77,46 @@ SCALARS = {
     ),
 }
 
-CallStatus = strawberry.enum(calls.CallStatus, description="`queued` → `in-progress` → `completed` or `failed`.")
-CallDirection = strawberry.enum(calls.CallDirection, description="Who called whom.")
-AnsweredBy = strawberry.enum(calls.AnsweredBy, description="What picked up.")
-Sentiment = strawberry.enum(calls.Sentiment, description="How the callee felt.")
-Role = strawberry.enum(calls.Role, name="TranscriptRole", description="Who a line of a transcript belongs to.")
-Outcome = strawberry.enum(calls.Outcome, name="CallOutcome", description="How a call went for the business.")
-EndReason = strawberry.enum(calls.EndReason, description="Why a call ended, technically.")
-CampaignStatus = strawberry.enum(campaigns.CampaignStatus, description="active ⇄ paused → completed or cancelled.")
-CampaignContactStatus = strawberry.enum(
-    campaigns.CampaignContactStatus, description="How far a campaign has got with one contact."
+_ENUMS: tuple[tuple[type[StrEnum], str, str], ...] = (
+    (CallStatus, "CallStatus", "`queued` → `in-progress` → `completed` or `failed`."),
+    (CallDirection, "CallDirection", "Who called whom."),
+    (AnsweredBy, "AnsweredBy", "What picked up."),
+    (Sentiment, "Sentiment", "How the callee felt."),
+    (Role, "TranscriptRole", "Who a line of a transcript belongs to."),
+    (Outcome, "CallOutcome", "How a call went for the business."),
+    (EndReason, "EndReason", "Why a call ended, technically."),
+    (CampaignStatus, "CampaignStatus", "active ⇄ paused → completed or cancelled."),
+    (CampaignContactStatus, "CampaignContactStatus", "How far a campaign has got with one contact."),
+    (AppointmentStatus, "AppointmentStatus", "All but confirmed are final."),
+    (DeliveryState, "DeliveryState", "Where a delivery stands."),
+    (AttemptTrigger, "AttemptTrigger", "Why a request was sent."),
+    (ErrorClass, "DeliveryErrorClass", "Why an attempt has no status."),
+    (DoNotCallSource, "DoNotCallSource", "How a number came to the list."),
+    (Plan, "Plan", "What a workspace pays for."),
 )
-AppointmentStatus = strawberry.enum(appointments.AppointmentStatus, description="All but confirmed are final.")
-DeliveryState = strawberry.enum(webhooks.DeliveryState, description="Where a delivery stands.")
-AttemptTrigger = strawberry.enum(webhooks.AttemptTrigger, description="Why a request was sent.")
-ErrorClass = strawberry.enum(
-    webhooks.ErrorClass, name="DeliveryErrorClass", description="Why an attempt has no status."
-)
-DoNotCallSource = strawberry.enum(contacts.DoNotCallSource, description="How a number came to the list.")
-Plan = strawberry.enum(plans.Plan, description="What a workspace pays for.")
+for _kind, _name, _description in _ENUMS:
+    strawberry.enum(_kind, name=_name, description=_description)
+
+__all__ = [
+    "SCALARS",
+    "AgentTool",
+    "DateOrDateTime",
+    "DateTime",
+    "EventType",
+    "JSONObject",
+    "AnsweredBy",
+    "AppointmentStatus",
+    "AttemptTrigger",
+    "CallDirection",
+    "CallStatus",
+    "CampaignContactStatus",
+    "CampaignStatus",
+    "DeliveryState",
+    "DoNotCallSource",
+    "EndReason",
+    "ErrorClass",
+    "Outcome",
+    "Plan",
+    "Role",
+    "Sentiment",
+]
