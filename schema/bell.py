@@ -1,4 +1,4 @@
-"""The doorbell: says that a queue has due work, so that nobody waits for the next poll. Never needed for correctness."""
+"""The doorbell: says that a queue has due work, so that nobody waits for the next poll; correctness never needs it."""
 
 from __future__ import annotations
 
@@ -42,3 +42,12 @@ class LocalBell:
     def close(self) -> None:
         with self._lock:
             self._listeners.clear()
+
+
+def open_bell(redis_url: str | None) -> Bell:
+    """The bell of this process: within it, or over Redis where one is configured."""
+    if redis_url is None:
+        return LocalBell()
+    from schema.redis_bell import RedisBell  # noqa: PLC0415 (the embedded mode starts without redis)
+
+    return RedisBell(redis_url)

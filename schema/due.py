@@ -8,11 +8,14 @@ ladder, lease expiry, crash recovery and the watchdog of a call that never ends.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
+from sqlmodel import col
 
 from schema.runtime import Runtime, Transaction
 from schema.tables.base import Job
@@ -35,10 +38,12 @@ class Lease:
         return (self.until - now).total_seconds()
 
 
-async def lease(runtime: Runtime, table: type[Job], *, limit: int, seconds: float) -> list[Lease]:
-    """Take up to `limit` due rows, oldest first, for `seconds`."""
+async def lease(
+    runtime: Runtime, table: type[Job], *, limit: int, seconds: float, where: Sequence[ColumnElement[bool]] = ()
+) -> list[Lease]:
+    """Take up to `limit` due rows, oldest first, for `seconds`; `where` leaves out those not wanted now."""
     now = runtime.clock.now()
-    due = select(table.id).where(table.due_at <= now).order_by(table.due_at).limit(limit)  # type: ignore[arg-type, operator]
+    due = select(col(table.id)).where(col(table.due_at) <= now, *where).order_by(col(table.due_at)).limit(limit)
     if runtime.database.is_sqlite:
         if not await runtime.database.read(due.limit(1)):
             return []  # a probe costs no write lock
@@ -48,9 +53,9 @@ async def lease(runtime: Runtime, table: type[Job], *, limit: int, seconds: floa
         until = tx.now + timedelta(seconds=seconds)
         statement = (
             update(table)
-            .where(table.id.in_(due))  # type: ignore[attr-defined]
+            .where(col(table.id).in_(due))
             .values(version=table.version + 1, due_at=until)
-            .returning(table.id, table.version)  # type: ignore[arg-type]
+            .returning(col(table.id), col(table.version))
             .execution_options(synchronize_session=False)
         )
         return [Lease(id, version, until) for id, version in (await tx.execute(statement)).all()]
@@ -60,7 +65,7 @@ async def settle(tx: Transaction, table: type[Job], held: Lease, *, due_at: date
     """Write a result and say when the row is due again (None: finished). Raises Fenced if the lease was lost."""
     statement = (
         update(table)
-        .where(table.id == held.id, table.version == held.version)  # type: ignore[arg-type]
+        .where(col(table.id) == held.id, col(table.version) == held.version)
         .values(version=held.version + 1, due_at=due_at, **values)
         .execution_options(synchronize_session=False)
     )
@@ -74,11 +79,19 @@ async def renew(tx: Transaction, table: type[Job], held: Lease, *, seconds: floa
     return await settle(tx, table, held, due_at=tx.now + timedelta(seconds=seconds))
 
 
+async def put_back(runtime: Runtime, table: type[Job], leases: Sequence[Lease]) -> None:
+    """Make leased rows due again now: nobody is going to work on them. Those no longer held are left alone."""
+    async with runtime.transaction(None) as tx:
+        for held in leases:
+            with suppress(Fenced):
+                await settle(tx, table, held, due_at=tx.now)
+
+
 async def wake(tx: Transaction, table: type[Job], id: str, queue: str) -> None:
     """Make an unfinished row due now, and ring."""
     await tx.execute(
         update(table)
-        .where(table.id == id, table.due_at > tx.now)  # type: ignore[arg-type, operator]
+        .where(col(table.id) == id, col(table.due_at) > tx.now)
         .values(due_at=tx.now)
         .execution_options(synchronize_session=False)
     )
@@ -96,6 +109,7 @@ class Backlog:
 async def backlog(runtime: Runtime, table: type[Job]) -> Backlog:
     """The backlog of one table; on PostgreSQL and SQLite one indexed read."""
     now = runtime.clock.now()
-    statement = select(func.count().label("due"), func.min(table.due_at).label("oldest")).where(table.due_at <= now)  # type: ignore[arg-type, operator]
+    due_at = col(table.due_at)
+    statement = select(func.count().label("due"), func.min(due_at).label("oldest")).where(due_at <= now)
     row = (await runtime.database.read(statement))[0]
     return Backlog(row.due, max(0.0, (now - row.oldest).total_seconds()) if row.oldest else 0.0)

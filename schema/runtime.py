@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from sqlalchemy import CursorResult, Select, func, select
 from sqlalchemy.sql import Executable
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from schema.bell import Bell, LocalBell
@@ -24,9 +25,11 @@ from schema.rules.ids import new_id
 from schema.rules.plans import Plan
 from schema.secret import load_secret
 from schema.settings import Settings
-from schema.tables.base import Table
+from schema.tables.base import Owned, SoftDeleted, Table
 
 T = TypeVar("T", bound=Table)
+Own = TypeVar("Own", bound=Owned)
+Result: TypeAlias = CursorResult[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +58,18 @@ class Reads:
             raise RuntimeError("this transaction has no workspace")
         return self.viewer.workspace_id
 
-    def select(self, table: type[T], *, deleted: bool = False) -> Select[tuple[T]]:
+    def select(self, table: type[Own], *, deleted: bool = False) -> Select[Own]:
         """This workspace's rows of `table`, without the `deleted` ones unless told: the single place of tenancy."""
-        statement = select(table).where(table.workspace_id == self.workspace_id)  # type: ignore[attr-defined]
-        return statement.where(table.deleted_at.is_(None)) if table.SOFT_DELETE and not deleted else statement  # type: ignore[attr-defined]
+        statement = select(table).where(col(table.workspace_id) == self.workspace_id)
+        if issubclass(table, SoftDeleted) and not deleted:
+            return statement.where(col(table.deleted_at).is_(None))
+        return statement
 
-    async def all(self, statement: Select[tuple[T]]) -> list[T]:
+    async def all(self, statement: Select[T]) -> list[T]:
         """Every row of the statement."""
         raise NotImplementedError
 
-    async def first(self, statement: Select[tuple[T]]) -> T | None:
+    async def first(self, statement: Select[T]) -> T | None:
         """The first row, or None."""
         rows = await self.all(statement.limit(1))
         return rows[0] if rows else None
@@ -73,9 +78,9 @@ class Reads:
         """How many rows the statement has."""
         raise NotImplementedError
 
-    async def get(self, table: type[T], id: str) -> T:
+    async def get(self, table: type[Own], id: str) -> Own:
         """The row with that id. Raises NotFound, the same for an unknown id and another workspace's (R5)."""
-        row = await self.first(self.select(table).where(table.id == id))  # type: ignore[attr-defined]
+        row = await self.first(self.select(table).where(col(table.id) == id))
         if row is None:
             raise missing(table, id)
         return row
@@ -90,7 +95,7 @@ def missing(table: type[Table], id: str) -> NotFound:
 class Snapshot(Reads):
     """Reads only; each statement sees what is committed when it runs."""
 
-    async def all(self, statement: Select[tuple[T]]) -> list[T]:
+    async def all(self, statement: Select[T]) -> list[T]:
         return cast("list[T]", await self.runtime.database.read(statement))
 
     async def count(self, statement: Select[Any]) -> int:
@@ -106,24 +111,24 @@ class Transaction(Reads):
         self.session = session
         self._rings: set[str] = set()
 
-    async def all(self, statement: Select[tuple[T]]) -> list[T]:
+    async def all(self, statement: Select[T]) -> list[T]:
         return list((await self.session.execute(statement)).scalars())
 
     async def count(self, statement: Select[Any]) -> int:
         counted = select(func.count()).select_from(statement.order_by(None).subquery())
         return int((await self.session.execute(counted)).scalar_one())
 
-    async def lock(self, table: type[T], id: str) -> T:
+    async def lock(self, table: type[Own], id: str) -> Own:
         """`get`, and nobody else changes the row until this transaction ends."""
-        statement = self.select(table).where(table.id == id).with_for_update()  # type: ignore[attr-defined]
+        statement = self.select(table).where(col(table.id) == id).with_for_update()
         row = await self.first(statement)
         if row is None:
             raise missing(table, id)
         return row
 
-    async def execute(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> CursorResult[Any]:
+    async def execute(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> Result:
         """Run a statement that returns no model (updates, inserts of many)."""
-        return cast("CursorResult[Any]", await self.session.execute(statement, rows))
+        return cast("Result", await self.session.execute(statement, rows))
 
     def add(self, row: T) -> T:
         """Insert the row when the transaction flushes."""

@@ -71,6 +71,7 @@ class AppointmentQueries:
     async def appointments(
         self,
         info: Info,
+        *,
         limit: int | None = None,
         offset: int | None = None,
         status: AppointmentStatus | None = None,

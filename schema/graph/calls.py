@@ -136,6 +136,7 @@ class CallQueries:
     async def calls(
         self,
         info: Info,
+        *,
         limit: int | None = None,
         offset: int | None = None,
         status: CallStatus | None = None,

@@ -7,25 +7,26 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias, TypeVar, cast
 
 import strawberry
+from sqlmodel import col
 from strawberry.dataloader import DataLoader
 
 from schema.errors import Unauthenticated
 from schema.runtime import Runtime, Snapshot, Transaction, Viewer
 from schema.services import deliveries
 from schema.services.keys import BAD_KEY
-from schema.tables import DeliveryAttempt, Event, Table
+from schema.tables import DeliveryAttempt, Event, Owned
 
-T = TypeVar("T", bound=Table)
+T = TypeVar("T", bound=Owned)
 
 
 class Context:
-    """One request: the same for REST and GraphQL. A transaction a root field, never one a request: they run together."""
+    """One request, of REST or GraphQL. A transaction a root field, never one a request: they run together."""
 
     def __init__(self, runtime: Runtime, viewer: Viewer | None, request_id: str = "") -> None:
         self.runtime = runtime
         self._viewer = viewer
         self.request_id = request_id
-        self._rows: dict[type[Table], DataLoader[str, Any]] = {}
+        self._rows: dict[type[Owned], DataLoader[str, Any]] = {}
         self.attempts: DataLoader[str, list[DeliveryAttempt]] = DataLoader(self._load_attempts)
         self.events: DataLoader[str, Event] = DataLoader(self._load_events)
 
@@ -52,7 +53,8 @@ class Context:
 
             async def load(ids: list[str]) -> Sequence[Any]:
                 tx = self.read()
-                found = {row.id: row for row in await tx.all(tx.select(table, deleted=True).where(table.id.in_(ids)))}  # type: ignore[attr-defined]
+                statement = tx.select(table, deleted=True).where(col(table.id).in_(ids))
+                found = {row.id: row for row in await tx.all(statement)}
                 return [found.get(id) for id in ids]
 
             self._rows[table] = DataLoader(load)

@@ -12,10 +12,10 @@ from schema.rules.appointments import AppointmentStatus
 from schema.rules.calls import AnsweredBy, CallDirection, CallStatus, EndReason, Outcome, Role, Sentiment
 from schema.rules.campaigns import CampaignContactStatus, CampaignStatus
 from schema.rules.contacts import DoNotCallSource
-from schema.rules.plans import Plan
-from schema.rules.webhooks import EventType as EventTypeRule
-from schema.rules.webhooks import AttemptTrigger, DeliveryState, ErrorClass
 from schema.rules.instants import format_instant, parse_instant
+from schema.rules.plans import Plan
+from schema.rules.webhooks import AttemptTrigger, DeliveryState, ErrorClass
+from schema.rules.webhooks import EventType as EventTypeRule
 
 DateTime = NewType("DateTime", datetime)
 DateOrDateTime = NewType("DateOrDateTime", str)
@@ -26,27 +26,27 @@ JSONObject = NewType("JSONObject", dict)  # type: ignore[type-arg]
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be a string")
+        raise TypeError("must be a string")
     return value
 
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError("must be an object")
+        raise TypeError("must be an object")
     return value
 
 
 def _tool(value: Any) -> str | dict[str, Any]:
     if not isinstance(value, str | dict):
-        raise ValueError("must be a tool's name, or an object with its name and settings")
+        raise TypeError("must be a tool's name, or an object with its name and settings")
     return value
 
 
 SCALARS: dict[object, Any] = {
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="An instant in UTC, whole seconds: `2025-01-15T14:23:00Z`. Inputs take any ISO 8601 instant with an "
-        "offset or `Z`.",
+        description="An instant in UTC, whole seconds: `2025-01-15T14:23:00Z`. "
+        "Inputs take any ISO 8601 instant with an offset or `Z`.",
         serialize=format_instant,
         parse_value=lambda value: parse_instant(value, "the value"),
     ),
@@ -100,10 +100,6 @@ for _kind, _name, _description in _ENUMS:
 __all__ = [
     "SCALARS",
     "AgentTool",
-    "DateOrDateTime",
-    "DateTime",
-    "EventType",
-    "JSONObject",
     "AnsweredBy",
     "AppointmentStatus",
     "AttemptTrigger",
@@ -111,10 +107,14 @@ __all__ = [
     "CallStatus",
     "CampaignContactStatus",
     "CampaignStatus",
+    "DateOrDateTime",
+    "DateTime",
     "DeliveryState",
     "DoNotCallSource",
     "EndReason",
     "ErrorClass",
+    "EventType",
+    "JSONObject",
     "Outcome",
     "Plan",
     "Role",

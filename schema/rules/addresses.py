@@ -59,7 +59,7 @@ _INSIDE_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029]")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*", re.ASCII)
-_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
+_NOT_IN_URLS = re.compile(r"[^!#-;=?-\[\]_a-z~]+")  # what RFC 3986 allows nowhere, other scripts included
 
 
 def is_public(address: Address) -> bool:
@@ -187,4 +187,4 @@ def _encodes(text: str) -> bool:
 
 
 def _ascii(text: str) -> str:
-    return _NON_ASCII.sub(lambda match: quote(match[0]), text)
+    return _NOT_IN_URLS.sub(lambda match: quote(match[0]), text)

@@ -54,7 +54,7 @@ class Shape:
 
     def changes(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Only the fields given, checked; null clears a nullable one (decision R6)."""
-        clean = {}
+        clean: dict[str, Any] = {}
         for name, value in given.items():
             field = self.fields.get(name)
             if field is None:

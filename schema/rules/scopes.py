@@ -34,4 +34,4 @@ def allows(scopes: Scopes | None, resource: Resource, access: Access) -> bool:
     if scopes is None:
         return resource is not Resource.API_KEYS
     granted = scopes.get(resource.value)
-    return granted == Access.WRITE or granted == access
+    return granted in {Access.WRITE, access}

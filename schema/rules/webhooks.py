@@ -141,7 +141,7 @@ def render(event: EventType, timestamp: datetime, data: Mapping[str, Any]) -> by
         return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
-def next_delay(attempts_made: int, ladder: Sequence[int] = LADDER) -> int | None:
+def next_delay(attempts_made: int, ladder: Sequence[float] = LADDER) -> float | None:
     """Seconds from the end of automatic attempt number `attempts_made` to the next; None when there is none (W5).
 
     0 attempts made → 0: the first goes at once.

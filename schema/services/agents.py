@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlmodel import col
+
 from schema.errors import Invalid
 from schema.rules.agents import AGENT
 from schema.rules.campaigns import OPEN
@@ -41,9 +43,7 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Agent:
 async def delete(tx: Transaction, id: str) -> str:
     """Delete an agent; its past calls stay readable. Raises Invalid while an open campaign uses it (A2)."""
     row = await tx.lock(Agent, id)
-    campaign = await tx.first(
-        tx.select(Campaign).where(Campaign.agent_id == id, Campaign.status.in_(OPEN))  # type: ignore[arg-type, attr-defined]
-    )
+    campaign = await tx.first(tx.select(Campaign).where(col(Campaign.agent_id) == id, col(Campaign.status).in_(OPEN)))
     if campaign is not None:
         raise Invalid(f"Agent with id {id} is used by {campaign.status.value} campaign {campaign.id}")
     row.deleted_at = tx.now

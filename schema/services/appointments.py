@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlmodel import col
+
 from schema.rules import moves
 from schema.rules.appointments import APPOINTMENT, APPOINTMENT_CHANGES, AppointmentStatus, check_times
 from schema.rules.instants import check_range, parse_from, parse_to
@@ -24,19 +26,19 @@ async def list_page(
     limit: int | None = None,
     offset: int | None = None,
 ) -> Page[Appointment]:
-    """The workspace's appointments, earliest first (R3); `start` and `end`, dates or instants, bound `startTime`, inclusive."""
+    """The workspace's appointments, earliest first (R3); `start` and `end`, dates or instants, bound `startTime`."""
     first = parse_from(start) if start is not None else None
     last = parse_to(end) if end is not None else None
     check_range(first, last)
     statement = tx.select(Appointment)
     if status is not None:
-        statement = statement.where(Appointment.status == status)  # type: ignore[arg-type]
+        statement = statement.where(col(Appointment.status) == status)
     if contact_id is not None:
-        statement = statement.where(Appointment.contact_id == contact_id)  # type: ignore[arg-type]
+        statement = statement.where(col(Appointment.contact_id) == contact_id)
     if first is not None:
-        statement = statement.where(Appointment.start_time >= first)  # type: ignore[arg-type]
+        statement = statement.where(col(Appointment.start_time) >= first)
     if last is not None:
-        statement = statement.where(Appointment.start_time <= last)  # type: ignore[arg-type]
+        statement = statement.where(col(Appointment.start_time) <= last)
     return await page(tx, statement, order=(Appointment.start_time, Appointment.id), limit=limit, offset=offset)
 
 
@@ -70,3 +72,11 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Appointm
     check_times(clean.get("start_time", row.start_time), clean.get("end_time", row.end_time))
     apply(row, clean, tx.now)
     return row
+
+
+async def book_in_call(tx: Transaction, given: Mapping[str, Any], *, call_id: str) -> Appointment:
+    """`create` by an agent in a call; said twice for the same start, as after a crash, it is booked once."""
+    statement = tx.select(Appointment).where(
+        col(Appointment.call_id) == call_id, col(Appointment.start_time) == given["start_time"]
+    )
+    return await tx.first(statement) or await create(tx, given, call_id=call_id)

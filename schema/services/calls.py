@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlmodel import col
+
 from schema.errors import Invalid
 from schema.rules.calls import PLACE, CallPhase, CallStatus, EndReason
 from schema.rules.instants import check_range, parse_from, parse_to
@@ -30,23 +32,23 @@ async def list_page(
     start: str | None = None,
     end: str | None = None,
 ) -> Page[Call]:
-    """The workspace's calls, newest first, 50 at a time unless told; `start` and `end`, dates or instants, bound `createdAt`, inclusive."""
+    """The workspace's calls, newest first, 50 at a time unless told; `start` and `end` bound `createdAt`, inclusive."""
     first = parse_from(start) if start is not None else None
     last = parse_to(end) if end is not None else None
     check_range(first, last)
     statement = tx.select(Call)
     if status is not None:
-        statement = statement.where(Call.status == status)  # type: ignore[arg-type]
+        statement = statement.where(col(Call.status) == status)
     if agent_id is not None:
-        statement = statement.where(Call.agent_id == agent_id)  # type: ignore[arg-type]
+        statement = statement.where(col(Call.agent_id) == agent_id)
     if campaign_id is not None:
-        statement = statement.where(Call.campaign_id == campaign_id)  # type: ignore[arg-type]
+        statement = statement.where(col(Call.campaign_id) == campaign_id)
     if contact_id is not None:
-        statement = statement.where(Call.contact_id == contact_id)  # type: ignore[arg-type]
+        statement = statement.where(col(Call.contact_id) == contact_id)
     if first is not None:
-        statement = statement.where(Call.created_at >= first)  # type: ignore[arg-type]
+        statement = statement.where(col(Call.created_at) >= first)
     if last is not None:
-        statement = statement.where(Call.created_at <= last)  # type: ignore[arg-type]
+        statement = statement.where(col(Call.created_at) <= last)
     limit = CALLS_LIMIT if limit is None else limit
     return await page(tx, statement, order=newest_first(Call), limit=limit, offset=offset)
 
@@ -95,7 +97,9 @@ async def hang_up(tx: Transaction, id: str) -> Call:
 async def cancel_queued(tx: Transaction, campaign_id: str) -> int:
     """Drop what a cancelled campaign had queued (P2). Returns how many."""
     rows = await tx.all(
-        tx.select(Call).where(Call.campaign_id == campaign_id, Call.phase == CallPhase.QUEUED).with_for_update()  # type: ignore[arg-type]
+        tx.select(Call)
+        .where(col(Call.campaign_id) == campaign_id, col(Call.phase) == CallPhase.QUEUED)
+        .with_for_update()
     )
     for row in rows:
         await finish_undialed(tx, row, EndReason.CAMPAIGN_CANCELLED)

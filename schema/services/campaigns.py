@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert
+from sqlmodel import col
 
 from schema.errors import Invalid
 from schema.rules import moves
@@ -46,7 +47,7 @@ async def list_page(
     """The workspace's campaigns, newest first."""
     statement = tx.select(Campaign)
     if status is not None:
-        statement = statement.where(Campaign.status == status)  # type: ignore[arg-type]
+        statement = statement.where(col(Campaign.status) == status)
     return await page(tx, statement, order=newest_first(Campaign), limit=limit, offset=offset)
 
 
@@ -125,7 +126,7 @@ async def enrolled_page(
 ) -> Page[CampaignContact]:
     """Who is enrolled, in the order of enrolment, a hundred at a time unless told. Raises NotFound."""
     await tx.get(Campaign, id)
-    statement = tx.select(CampaignContact).where(CampaignContact.campaign_id == id)  # type: ignore[arg-type]
+    statement = tx.select(CampaignContact).where(col(CampaignContact.campaign_id) == id)
     order = (CampaignContact.id,)
     return await page(tx, statement, order=order, limit=100 if limit is None else limit, offset=offset)
 
@@ -144,7 +145,7 @@ async def _known(tx: Transaction, ids: Sequence[str]) -> list[str]:
         raise Invalid(f"At most {MAX_ENROLLED_A_REQUEST:,} contacts can be enrolled in one request")
     found: set[str] = set()
     for batch in _batches(list(dict.fromkeys(ids))):
-        statement = tx.select(Contact).where(Contact.id.in_(batch)).with_only_columns(Contact.id)  # type: ignore[attr-defined]
+        statement = tx.select(Contact).where(col(Contact.id).in_(batch)).with_only_columns(col(Contact.id))
         found.update((await tx.execute(statement)).scalars())
     for id in ids:
         if id not in found:
@@ -164,8 +165,8 @@ async def _found_or_made(tx: Transaction, given: Sequence[Mapping[str, Any]]) ->
     for batch in _batches(list(dict.fromkeys(values["phone_number"] for values in clean))):
         statement = (
             tx.select(Contact)
-            .where(Contact.phone_number.in_(batch))
-            .with_only_columns(Contact.phone_number, Contact.id)  # type: ignore[attr-defined, call-overload]
+            .where(col(Contact.phone_number).in_(batch))
+            .with_only_columns(col(Contact.phone_number), col(Contact.id))
         )
         numbers.update((number, id) for number, id in (await tx.execute(statement)).all())
     rows = []
@@ -186,8 +187,8 @@ async def _enrol(tx: Transaction, row: Campaign, ids: Sequence[str]) -> int:
     for batch in _batches(unique):
         statement = (
             tx.select(CampaignContact)
-            .where(CampaignContact.campaign_id == row.id, CampaignContact.contact_id.in_(batch))  # type: ignore[arg-type, attr-defined]
-            .with_only_columns(CampaignContact.contact_id)  # type: ignore[call-overload]
+            .where(col(CampaignContact.campaign_id) == row.id, col(CampaignContact.contact_id).in_(batch))
+            .with_only_columns(col(CampaignContact.contact_id))
         )
         already.update((await tx.execute(statement)).scalars())
     fresh = [

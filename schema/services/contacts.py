@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlmodel import col
+
 from schema.errors import Invalid
 from schema.rules import phone
 from schema.rules.contacts import CONTACT
@@ -22,7 +24,7 @@ async def list_page(
     statement = tx.select(Contact)
     if phone_number is not None:
         number = phone.normalise(phone_number, "phoneNumber")
-        statement = statement.where(Contact.phone_number == number)  # type: ignore[arg-type]
+        statement = statement.where(col(Contact.phone_number) == number)
     limit = CONTACTS_LIMIT if limit is None else limit
     return await page(tx, statement, order=newest_first(Contact), limit=limit, offset=offset)
 
@@ -64,7 +66,7 @@ async def delete(tx: Transaction, id: str) -> str:
 
 async def by_number(tx: Reads, phone_number: str) -> Contact | None:
     """The contact with that number, E.164."""
-    return await tx.first(tx.select(Contact).where(Contact.phone_number == phone_number))  # type: ignore[arg-type]
+    return await tx.first(tx.select(Contact).where(col(Contact.phone_number) == phone_number))
 
 
 async def _check_free(tx: Transaction, phone_number: str) -> None:

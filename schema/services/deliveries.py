@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlmodel import col
 
 from schema import due
 from schema.errors import Invalid
@@ -36,9 +38,9 @@ async def list_page(
 ) -> Page[Delivery]:
     """An endpoint's deliveries, newest first, 50 at a time unless told. Raises NotFound."""
     await tx.get(WebhookEndpoint, endpoint_id)
-    statement = tx.select(Delivery).where(Delivery.endpoint_id == endpoint_id)  # type: ignore[arg-type]
+    statement = tx.select(Delivery).where(col(Delivery.endpoint_id) == endpoint_id)
     if state is not None:
-        statement = statement.where(Delivery.state == state)  # type: ignore[arg-type]
+        statement = statement.where(col(Delivery.state) == state)
     return await page(tx, statement, order=newest_first(Delivery), limit=50 if limit is None else limit, offset=offset)
 
 
@@ -49,13 +51,13 @@ async def get(tx: Reads, id: str) -> Delivery:
 
 async def attempts(tx: Reads, ids: Sequence[str]) -> list[DeliveryAttempt]:
     """Every attempt of those deliveries, in order (W7)."""
-    statement = tx.select(DeliveryAttempt).where(DeliveryAttempt.delivery_id.in_(ids))  # type: ignore[attr-defined]
-    return await tx.all(statement.order_by(DeliveryAttempt.delivery_id, DeliveryAttempt.number))  # type: ignore[arg-type]
+    statement = tx.select(DeliveryAttempt).where(col(DeliveryAttempt.delivery_id).in_(ids))
+    return await tx.all(statement.order_by(col(DeliveryAttempt.delivery_id), col(DeliveryAttempt.number)))
 
 
 async def events(tx: Reads, ids: Sequence[str]) -> list[Event]:
     """The events with those ids."""
-    return await tx.all(tx.select(Event).where(Event.id.in_(ids)))  # type: ignore[attr-defined]
+    return await tx.all(tx.select(Event).where(col(Event.id).in_(ids)))
 
 
 async def resend(tx: Transaction, id: str) -> Delivery:
@@ -64,7 +66,7 @@ async def resend(tx: Transaction, id: str) -> Delivery:
     The body and its `webhook-id` are those of the first time. A ladder that still runs goes on after it.
     """
     row = await tx.lock(Delivery, id)
-    endpoint = await tx.first(tx.select(WebhookEndpoint).where(WebhookEndpoint.id == row.endpoint_id))  # type: ignore[arg-type]
+    endpoint = await tx.first(tx.select(WebhookEndpoint).where(col(WebhookEndpoint.id) == row.endpoint_id))
     if endpoint is None:
         raise Invalid(f"The endpoint of delivery {id} has been deleted")
     if not endpoint.is_active:
@@ -130,29 +132,29 @@ class Result:
 async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
     """What to send for leased deliveries; one whose endpoint has gone or been switched off is left out (W8)."""
     by_id = {lease.id: lease for lease in held}
-    statement = (
-        select(  # type: ignore[call-overload]
-            Delivery.id.label("delivery_id"),  # type: ignore[attr-defined]
-            Delivery.version,
-            Delivery.workspace_id,
-            Delivery.attempts_made,
-            Delivery.automatic_attempts,
-            Delivery.retries,
-            Delivery.trigger,
-            Delivery.event_id,
-            Event.body,
-            WebhookEndpoint.id.label("endpoint_id"),  # type: ignore[attr-defined]
-            WebhookEndpoint.url,
-            WebhookEndpoint.secret,
-            WebhookEndpoint.previous_secret,
-            WebhookEndpoint.previous_secret_expires_at,
+    statement: Select[*tuple[Any, ...]] = (
+        select(
+            col(Delivery.id).label("delivery_id"),
+            col(Delivery.version),
+            col(Delivery.workspace_id),
+            col(Delivery.attempts_made),
+            col(Delivery.automatic_attempts),
+            col(Delivery.retries),
+            col(Delivery.trigger),
+            col(Delivery.event_id),
+            col(Event.body),
+            col(WebhookEndpoint.id).label("endpoint_id"),
+            col(WebhookEndpoint.url),
+            col(WebhookEndpoint.secret),
+            col(WebhookEndpoint.previous_secret),
+            col(WebhookEndpoint.previous_secret_expires_at),
         )
-        .join(Event, Event.id == Delivery.event_id)
-        .join(WebhookEndpoint, WebhookEndpoint.id == Delivery.endpoint_id)
+        .join(Event, col(Event.id) == Delivery.event_id)
+        .join(WebhookEndpoint, col(WebhookEndpoint.id) == Delivery.endpoint_id)
         .where(
-            Delivery.id.in_(list(by_id)),  # type: ignore[attr-defined]
-            WebhookEndpoint.deleted_at.is_(None),  # type: ignore[union-attr]
-            WebhookEndpoint.is_active.is_(True),  # type: ignore[attr-defined]
+            col(Delivery.id).in_(list(by_id)),
+            col(WebhookEndpoint.deleted_at).is_(None),
+            col(WebhookEndpoint.is_active).is_(True),
         )
     )
     return [

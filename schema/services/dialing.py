@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy import update as sql_update
+from sqlmodel import col
 
 from schema import due
 from schema.rules import moves
@@ -49,19 +50,19 @@ class Dial:
 
 async def look(runtime: Runtime, held: due.Lease) -> Call | None:
     """The call as it stands, None if the lease has been lost already."""
-    rows = await runtime.database.read(select(Call).where(Call.id == held.id, Call.version == held.version))  # type: ignore[arg-type]
+    rows = await runtime.database.read(select(Call).where(col(Call.id) == held.id, col(Call.version) == held.version))
     return rows[0] if rows else None
 
 
 async def agent_of(runtime: Runtime, call: Call) -> Agent:
     """The call's agent, also when it has been deleted meanwhile (decision A2)."""
-    agent: Agent = (await runtime.database.read(select(Agent).where(Agent.id == call.agent_id)))[0]  # type: ignore[arg-type]
+    agent: Agent = (await runtime.database.read(select(Agent).where(col(Agent.id) == call.agent_id)))[0]
     return agent
 
 
 async def carrier_of(runtime: Runtime, call: Call) -> str:
     """The name of the carrier that the call's number is reached through."""
-    number = select(PhoneNumber.carrier).where(PhoneNumber.id == call.phone_number_id)  # type: ignore[call-overload]
+    number = select(col(PhoneNumber.carrier)).where(col(PhoneNumber.id) == call.phone_number_id)
     return str((await runtime.database.read(number))[0].carrier)
 
 
@@ -72,9 +73,11 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | None:
     """
     call = await _held(tx, held)
     number = await tx.get(PhoneNumber, call.phone_number_id)
-    agent = await tx.first(tx.select(Agent).where(Agent.id == call.agent_id))  # type: ignore[arg-type]
+    agent = await tx.first(tx.select(Agent).where(col(Agent.id) == call.agent_id))
     refusal = None
-    if await do_not_call.entry(tx, call.to_number):
+    if call.hangup_requested:
+        refusal = EndReason.CANCELLED
+    elif await do_not_call.entry(tx, call.to_number):
         refusal = EndReason.BLOCKED_DO_NOT_CALL
     elif agent is None or not agent.is_active or not number.is_active:
         refusal = EndReason.CANCELLED  # whoever runs the workspace took away what the call needs
@@ -136,6 +139,13 @@ async def not_placed(
     moves.check(moves.CALL, "Call", call.phase, CallPhase.QUEUED)
     await due.settle(tx, Call, held, due_at=tx.now + delay, phase=CallPhase.QUEUED, updated_at=tx.now)
     return True
+
+
+async def withdraw(tx: Transaction, held: due.Lease, attempt_id: str) -> None:
+    """The attempt was begun and never told to the carrier: back to the queue at once. Raises Fenced."""
+    await _attempt(tx, attempt_id, state=AttemptState.REFUSED, end_reason=EndReason.INTERRUPTED, ended_at=tx.now)
+    await due.settle(tx, Call, held, due_at=tx.now, phase=CallPhase.QUEUED, updated_at=tx.now)
+    tx.ring(calls.QUEUE)
 
 
 async def ringing(tx: Transaction, held: due.Lease) -> due.Lease:
@@ -250,10 +260,29 @@ async def analysed(
     await webhooks.emit_analysis(tx, await _refreshed(tx, call))
 
 
-async def hangups(runtime: Runtime, ids: Sequence[str]) -> list[str]:
-    """Which of those calls somebody wants ended."""
-    statement = select(Call.id).where(Call.id.in_(ids), Call.hangup_requested.is_(True))  # type: ignore[call-overload, attr-defined]
-    return [row.id for row in await runtime.database.read(statement)]
+async def broken(tx: Transaction, held: due.Lease) -> None:
+    """Something of ours failed for good: a live call is over, a processed one stays as far as it got. Raises Fenced."""
+    call = await _held(tx, held)
+    if call.phase is CallPhase.PROCESSING:
+        await due.settle(tx, Call, held, due_at=None, phase=CallPhase.DONE, updated_at=tx.now)
+        return
+    answered = call.answered_at is not None
+    await _finish(
+        tx, held, call, reason=EndReason.INTERNAL_ERROR, answered=answered, ended_at=tx.now, duration=call.duration or 0
+    )
+
+
+async def keep(tx: Transaction, held: due.Lease) -> tuple[due.Lease, bool]:
+    """Hold on, and learn whether somebody wants the call ended. Raises Fenced."""
+    call = await _held(tx, held)
+    wanted = call.hangup_requested
+    return await due.renew(tx, Call, held, seconds=LEASE_S), wanted
+
+
+async def owns_leg(runtime: Runtime, id: str, reference: str) -> bool:
+    """Whether the call, whoever holds it, is carried on that leg."""
+    statement = select(col(Call.id)).where(col(Call.id) == id, col(Call.leg) == reference)
+    return bool(await runtime.database.read(statement))
 
 
 async def _held(tx: Transaction, held: due.Lease) -> Call:
@@ -317,7 +346,7 @@ async def _finish(
 async def _attempt(tx: Transaction, id: str, **values: Any) -> None:
     await tx.execute(
         sql_update(CallAttempt)
-        .where(CallAttempt.id == id)  # type: ignore[arg-type]
+        .where(col(CallAttempt.id) == id)
         .values(**values)
         .execution_options(synchronize_session=False)
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlmodel import col
+
 from schema.rules.contacts import DO_NOT_CALL, DoNotCallSource
 from schema.runtime import Reads, Transaction
 from schema.services.paging import Page, newest_first, page
@@ -56,4 +58,4 @@ async def remove(tx: Transaction, id: str) -> str:
 
 async def entry(tx: Reads, phone_number: str) -> DoNotCall | None:
     """The entry of a number, None if it may be called."""
-    return await tx.first(tx.select(DoNotCall).where(DoNotCall.phone_number == phone_number))  # type: ignore[arg-type]
+    return await tx.first(tx.select(DoNotCall).where(col(DoNotCall.phone_number) == phone_number))

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import or_, select, update
+from sqlmodel import col
 
 from schema.errors import Invalid, Unauthenticated
 from schema.rules import keys as rules
@@ -68,12 +69,14 @@ async def authenticate(runtime: Runtime, presented: str) -> Viewer:
         raise Unauthenticated(BAD_KEY)
     now = runtime.clock.now()
     statement = (
-        select(ApiKey.id, ApiKey.workspace_id, ApiKey.last_used_at, ApiKey.scopes, Workspace.plan)  # type: ignore[call-overload]
-        .join(Workspace, Workspace.id == ApiKey.workspace_id)
+        select(
+            col(ApiKey.id), col(ApiKey.workspace_id), col(ApiKey.last_used_at), col(ApiKey.scopes), col(Workspace.plan)
+        )
+        .join(Workspace, col(Workspace.id) == ApiKey.workspace_id)
         .where(
-            ApiKey.digest == rules.digest(presented),
-            ApiKey.revoked_at.is_(None),  # type: ignore[union-attr]
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),  # type: ignore[union-attr, operator]
+            col(ApiKey.digest) == rules.digest(presented),
+            col(ApiKey.revoked_at).is_(None),
+            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now),
         )
     )
     rows = await runtime.database.read(statement)
@@ -92,8 +95,8 @@ async def _touch(runtime: Runtime, viewer: Viewer, id: str) -> None:
         await tx.execute(
             update(ApiKey)
             .where(
-                ApiKey.id == id,  # type: ignore[arg-type]
-                or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= tx.now - TOUCH_EVERY),  # type: ignore[union-attr, operator]
+                col(ApiKey.id) == id,
+                or_(col(ApiKey.last_used_at).is_(None), col(ApiKey.last_used_at) <= tx.now - TOUCH_EVERY),
             )
             .values(last_used_at=tx.now)
             .execution_options(synchronize_session=False)

@@ -25,7 +25,7 @@ class Page(Generic[T]):
 
 
 async def page(
-    tx: Reads, statement: Select[tuple[T]], *, order: tuple[Any, ...], limit: int | None, offset: int | None
+    tx: Reads, statement: Select[T], *, order: tuple[Any, ...], limit: int | None, offset: int | None
 ) -> Page[T]:
     """One page in that order. Raises Invalid for bounds outside R7."""
     limit, offset = check_page(limit, offset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlmodel import col
+
 from schema.errors import Invalid
 from schema.rules import phone
 from schema.rules.fields import text
@@ -23,7 +25,7 @@ async def get(tx: Reads, id: str) -> PhoneNumber:
 async def add(tx: Transaction, *, phone_number: str, name: str, carrier: str) -> PhoneNumber:
     """A number that calls can be placed from. Raises Invalid when it is there already."""
     number = phone.normalise(phone_number, "phoneNumber")
-    if await tx.first(tx.select(PhoneNumber).where(PhoneNumber.phone_number == number)):  # type: ignore[arg-type]
+    if await tx.first(tx.select(PhoneNumber).where(col(PhoneNumber.phone_number) == number)):
         raise Invalid(f"Phone number {number} is there already")
     row = PhoneNumber(
         id=tx.new_id(),

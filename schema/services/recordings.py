@@ -34,7 +34,7 @@ def link(runtime: Runtime, call: Call) -> str | None:
 
 
 def open_link(runtime: Runtime, name: str, expires: str, signature: str) -> Path:
-    """The file that a link leads to. Raises NotFound for a link that was not made here, has expired, or whose file is gone."""
+    """The file that a link leads to. Raises NotFound when the link is not ours or has expired, or its file is gone."""
     refusal = NotFound("This recording link is not valid, or has expired")
     if not _NAME.fullmatch(name) or not re.fullmatch(r"[0-9]{1,12}", expires):
         raise refusal

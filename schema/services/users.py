@@ -6,6 +6,7 @@ import secrets
 
 from argon2 import PasswordHasher
 from sqlalchemy import select
+from sqlmodel import col
 
 from schema.errors import Invalid
 from schema.rules.fields import choice, email
@@ -18,7 +19,7 @@ _hasher = PasswordHasher()
 async def create(tx: Transaction, *, address: str, role: str) -> tuple[User, str]:
     """A person and their one-time password, which must be changed at the first sign-in and is kept only as a hash."""
     address = email(address.strip().lower(), "email")
-    if await tx.first(select(User).where(User.email == address)):  # type: ignore[arg-type]
+    if await tx.first(select(User).where(col(User.email) == address)):
         raise Invalid(f"There is already a user {address}")
     password = secrets.token_urlsafe(15)
     row = User(
@@ -34,4 +35,4 @@ async def create(tx: Transaction, *, address: str, role: str) -> tuple[User, str
 
 async def everybody(tx: Reads) -> list[User]:
     """The workspace's people, oldest first."""
-    return await tx.all(tx.select(User).order_by(User.created_at, User.id))  # type: ignore[arg-type]
+    return await tx.all(tx.select(User).order_by(col(User.created_at), col(User.id)))

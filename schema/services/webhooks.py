@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import update as sql_update
+from sqlmodel import col
 
 from schema.rules.calls import EndReason
 from schema.rules.endpoints import DEFAULT_OVERLAP_S, endpoint, overlap
@@ -88,7 +89,7 @@ async def rotate_secret(tx: Transaction, id: str, *, overlap_seconds: int | None
 
 
 async def test(tx: Transaction, id: str, event: str | None = None) -> Delivery:
-    """Send an endpoint a made-up event of the real shape, `call.ended` unless told, once (W7). Raises NotFound, Invalid."""
+    """Send an endpoint a made-up event, `call.ended` unless told, once (W7). Raises NotFound, Invalid."""
     row = await tx.lock(WebhookEndpoint, id)
     kind = parse_events([event], "event")[0] if event is not None else EventType.CALL_ENDED
     happened = await _record(tx, kind, sample_data(kind), call_id=None)
@@ -129,10 +130,10 @@ async def _emit(tx: Transaction, event: EventType, call: Call, data: Mapping[str
 
     Once for each call and type (W2): a worker that takes over after a crash may say it again, and nothing happens.
     """
-    if await tx.first(tx.select(Event).where(Event.call_id == call.id, Event.type == event)):  # type: ignore[arg-type]
+    if await tx.first(tx.select(Event).where(col(Event.call_id) == call.id, col(Event.type) == event)):
         return
     happened = await _record(tx, event, data, call_id=call.id)
-    for row in await tx.all(tx.select(WebhookEndpoint).where(WebhookEndpoint.is_active.is_(True))):  # type: ignore[attr-defined]
+    for row in await tx.all(tx.select(WebhookEndpoint).where(col(WebhookEndpoint.is_active).is_(True))):
         if event.value in row.events:
             _deliver(tx, happened, row.id, AttemptTrigger.AUTOMATIC)
 
@@ -172,7 +173,7 @@ def _deliver(tx: Transaction, event: Event, endpoint_id: str, trigger: AttemptTr
 async def _cancel_pending(tx: Transaction, endpoint_id: str) -> None:
     await tx.execute(
         sql_update(Delivery)
-        .where(Delivery.endpoint_id == endpoint_id, Delivery.state == DeliveryState.PENDING)  # type: ignore[arg-type]
+        .where(col(Delivery.endpoint_id) == endpoint_id, col(Delivery.state) == DeliveryState.PENDING)
         .values(state=DeliveryState.CANCELLED, due_at=None, finished_at=tx.now, version=Delivery.version + 1)
         .execution_options(synchronize_session=False)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import select
+from sqlmodel import col
 
 from schema.errors import Invalid, NotFound
 from schema.rules.fields import choice, text
@@ -22,7 +23,7 @@ async def create(tx: Transaction, *, name: str, plan: str) -> Workspace:
 
 async def find(tx: Reads, id: str) -> Workspace:
     """The workspace with that id. Raises NotFound."""
-    row = await tx.first(select(Workspace).where(Workspace.id == id))  # type: ignore[arg-type]
+    row = await tx.first(select(Workspace).where(col(Workspace.id) == id))
     if row is None:
         raise missing(Workspace, id)
     return row
@@ -30,7 +31,7 @@ async def find(tx: Reads, id: str) -> Workspace:
 
 async def everything(tx: Reads) -> list[Workspace]:
     """All workspaces, oldest first."""
-    return await tx.all(select(Workspace).order_by(Workspace.created_at, Workspace.id))  # type: ignore[arg-type]
+    return await tx.all(select(Workspace).order_by(col(Workspace.created_at), col(Workspace.id)))
 
 
 async def only(tx: Reads) -> Workspace:

@@ -2,7 +2,7 @@
 
 from schema.tables.agents import Agent
 from schema.tables.appointments import Appointment
-from schema.tables.base import Job, Owned, Table
+from schema.tables.base import Job, Owned, SoftDeleted, Table
 from schema.tables.calls import Call, CallAttempt
 from schema.tables.campaigns import Campaign, CampaignContact
 from schema.tables.contacts import Contact, DoNotCall
@@ -27,6 +27,7 @@ __all__ = [
     "Job",
     "Owned",
     "PhoneNumber",
+    "SoftDeleted",
     "Table",
     "User",
     "UserRole",

@@ -8,16 +8,15 @@ from typing import Any, ClassVar
 from sqlalchemy import Index
 from sqlmodel import Field
 
-from schema.tables.base import Owned, instant, json
+from schema.tables.base import SoftDeleted, instant, json
 
 
-class Agent(Owned, table=True):
+class Agent(SoftDeleted, table=True):
     """An agent; deleting one keeps its past calls readable (decision A2)."""
 
     __tablename__ = "agents"
     __table_args__ = (Index("ix_agents_list", "workspace_id", "created_at", "id"),)
     NOUN: ClassVar[str] = "Agent"
-    SOFT_DELETE: ClassVar[bool] = True
 
     name: str = Field(max_length=200)
     is_active: bool = True
@@ -30,4 +29,3 @@ class Agent(Owned, table=True):
     tools: Any = json(nullable=False)
     created_at: datetime = instant()
     updated_at: datetime = instant()
-    deleted_at: datetime | None = instant(nullable=True)

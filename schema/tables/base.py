@@ -13,11 +13,10 @@ from schema.database import EnumText, Instant, metadata
 
 
 class Table(SQLModel):
-    """A row; `NOUN` is what messages call it, `SOFT_DELETE` says that deleting sets `deleted_at`."""
+    """A row; `NOUN` is what messages call it."""
 
     metadata = metadata
     NOUN: ClassVar[str] = "Row"
-    SOFT_DELETE: ClassVar[bool] = False
 
     id: str = Field(primary_key=True, max_length=64)
 
@@ -26,6 +25,12 @@ class Owned(Table):
     """A row of one workspace."""
 
     workspace_id: str = Field(foreign_key="workspaces.id", max_length=25)
+
+
+class SoftDeleted(Owned):
+    """A row that deleting hides: what refers to it stays readable (decision A2)."""
+
+    deleted_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
 class Job(Owned):
@@ -42,12 +47,12 @@ def instant(*, nullable: bool = False) -> Any:
 
 def enum(kind: type[StrEnum], default: StrEnum | None = None, *, nullable: bool = False) -> Any:
     """A column that holds an enum's text."""
-    return Field(default=default, sa_type=EnumText(kind), nullable=nullable)  # type: ignore[call-overload]
+    return Field(default=default, sa_type=EnumText(kind), nullable=nullable)
 
 
 def json(*, nullable: bool = True) -> Any:
     """A column that holds JSON; None is SQL NULL, not JSON's null."""
-    return Field(default=None, sa_type=JSON(none_as_null=True), nullable=nullable)  # type: ignore[call-overload]
+    return Field(default=None, sa_type=JSON(none_as_null=True), nullable=nullable)
 
 
 def due_index(table: str) -> Index:

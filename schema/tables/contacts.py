@@ -9,12 +9,12 @@ from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from schema.rules.contacts import DoNotCallSource
-from schema.tables.base import Owned, enum, instant, json
+from schema.tables.base import Owned, SoftDeleted, enum, instant, json
 
 _NOT_DELETED = text("deleted_at IS NULL")
 
 
-class Contact(Owned, table=True):
+class Contact(SoftDeleted, table=True):
     """Somebody who can be called; a number stands once in a workspace."""
 
     __tablename__ = "contacts"
@@ -30,7 +30,6 @@ class Contact(Owned, table=True):
         ),
     )
     NOUN: ClassVar[str] = "Contact"
-    SOFT_DELETE: ClassVar[bool] = True
 
     phone_number: str = Field(max_length=16)
     name: str | None = Field(default=None, max_length=200)
@@ -40,7 +39,6 @@ class Contact(Owned, table=True):
     custom_fields: Any = json(nullable=False)
     created_at: datetime = instant()
     updated_at: datetime = instant()
-    deleted_at: datetime | None = instant(nullable=True)
 
 
 class DoNotCall(Owned, table=True):

@@ -9,16 +9,15 @@ from sqlalchemy import Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field
 
 from schema.rules.webhooks import AttemptTrigger, DeliveryState, ErrorClass, EventType
-from schema.tables.base import Job, Owned, due_index, enum, instant, json
+from schema.tables.base import Job, Owned, SoftDeleted, due_index, enum, instant, json
 
 
-class WebhookEndpoint(Owned, table=True):
+class WebhookEndpoint(SoftDeleted, table=True):
     """Where a workspace wants its events; `previous_secret` is valid until its overlap ends (decision W3)."""
 
     __tablename__ = "webhook_endpoints"
     __table_args__ = (Index("ix_webhook_endpoints_list", "workspace_id", "created_at", "id"),)
     NOUN: ClassVar[str] = "Webhook endpoint"
-    SOFT_DELETE: ClassVar[bool] = True
 
     url: str = Field(max_length=2_048)
     description: str | None = Field(default=None, max_length=500)
@@ -29,7 +28,6 @@ class WebhookEndpoint(Owned, table=True):
     previous_secret_expires_at: datetime | None = instant(nullable=True)
     created_at: datetime = instant()
     updated_at: datetime = instant()
-    deleted_at: datetime | None = instant(nullable=True)
 
 
 class Event(Owned, table=True):
@@ -46,7 +44,7 @@ class Event(Owned, table=True):
 
 
 class Delivery(Job, table=True):
-    """One event on its way to one endpoint: the row is the job, and the retry ladder lives in `due_at` (decision W5)."""
+    """One event on its way to one endpoint: the row is the job, and `due_at` holds the retry ladder (decision W5)."""
 
     __tablename__ = "deliveries"
     __table_args__ = (

@@ -162,7 +162,15 @@ class Utterance:
 
 
 class LegOver(Exception):
-    """Raised out of `speak` and `listen` when the leg has ended under them."""
+    """Raised out of `speak` and `listen` when the leg has ended under them.
+
+    `ending`: why, where the carrier has said so already. `heard`: what was said of the words or the turn until then.
+    """
+
+    def __init__(self, ending: Ending | None = None, heard: Utterance | None = None) -> None:
+        super().__init__("the leg has ended" if ending is None else f"the leg has ended: {ending.reason}")
+        self.ending = ending
+        self.heard = heard
 
 
 class TextMedia(Protocol):
@@ -184,7 +192,9 @@ class TextMedia(Protocol):
 class LegSession(Protocol):
     """One live leg, attached to by the process that carries the call."""
 
-    media: TextMedia
+    @property
+    def media(self) -> TextMedia:
+        """Where to speak and listen once somebody has answered."""
 
     def events(self) -> AsyncIterator[CarrierEvent]:
         """The carrier's events from now on, possibly repeated, late and out of order; ends after the leg does."""
@@ -196,8 +206,13 @@ class LegSession(Protocol):
 class Carrier(Protocol):
     """Who dials."""
 
-    name: str
-    capabilities: Capabilities
+    @property
+    def name(self) -> str:
+        """As a phone number names it."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
 
     async def place(self, order: Order) -> str:
         """Dial; returns the carrier's reference of the leg. Raises CarrierError's kinds."""

@@ -1,0 +1,164 @@
+"""Phone numbers in E.164 (decision R9)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.errors import Invalid
+from schema.rules.phone import normalise, region, timezones
+
+SHAPE = "to must be a phone number in E.164 such as +15551234567: a plus sign, the country code and digits"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "+15551234567",  # the document's own
+        "+12125551234",
+        "+18005551234",  # toll-free
+        "+442079460000",
+        "+447911123456",
+        "+4915112345678",
+        "+390612345678",  # Italy keeps its zero
+        "+33123456789",
+        "+5511912345678",
+        "+521234567890",
+        "+919876543210",
+        "+8613812345678",
+        "+61491570156",
+        "+2903456",  # Saint Helena: five digits
+        "+80012345678",  # international toll-free
+        "+881612345678",  # satellite
+    ],
+)
+def test_possible_numbers_pass_unchanged(number: str) -> None:
+    assert normalise(number, "to") == number
+
+
+def test_a_trunk_zero_after_the_country_code_is_dropped() -> None:
+    assert normalise("+4407911123456", "to") == "+447911123456"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "+",
+        "15551234567",
+        "0015551234567",
+        "+1 555 123 4567",
+        "+1-555-123-4567",
+        "+1(555)1234567",
+        "+1.555.123.4567",
+        "tel:+15551234567",
+        "+15551234567;ext=1",
+        "+15551234567x1",
+        "+15551234567,1",
+        " +15551234567",
+        "+15551234567 ",
+        "+15551234567\n",
+        "+1\u00a05551234567",
+        "++15551234567",
+        "\uff0b15551234567",
+        "+１５５５１２３４５６７",  # noqa: RUF001 - fullwidth digits
+        "+١٥٥٥١٢٣٤٥٦٧",
+        "+05551234567",
+        "+1555FLOWERS",
+        "+1234567890123456",  # sixteen digits
+        "sip:alice@example.com",
+        None,
+        15551234567,
+    ],
+)
+def test_anything_but_plus_and_digits_is_refused(text: object) -> None:
+    with pytest.raises(Invalid) as refusal:
+        normalise(text, "to")
+
+    assert refusal.value.message == SHAPE
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        ("+1555", "it is too short for its country"),
+        ("+155512345678", "it is too long for its country"),
+        ("+4490987900", "it lacks its area code"),
+        ("+999123456", "no country has its code"),
+        ("+2101234567", "no country has its code"),
+        ("+441", "it is too short for its country"),
+        ("+44", "it is too short for its country"),
+    ],
+)
+def test_impossible_numbers_are_refused(number: str, why: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        normalise(number, "phoneNumber")
+
+    assert refusal.value.message == f"phoneNumber {number} is not a possible phone number: {why}"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "+19005551234",
+        "+19001234567",  # not in use, and in the range all the same
+        "+449098790000",
+        "+33899123456",
+        "+979123456789",  # the international premium-rate code
+        "+499001234567",
+        "+611900123456",
+        "+39892123",
+    ],
+)
+def test_premium_rate_numbers_are_refused(number: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        normalise(number, "to")
+
+    assert refusal.value.message == f"to {number} is a premium-rate number, which is never called"
+
+
+@given(st.text(alphabet="+0123456789", max_size=20) | st.text(max_size=20))
+def test_normalising_twice_is_normalising_once(text: str) -> None:
+    try:
+        once = normalise(text, "to")
+    except Invalid:
+        return
+
+    assert normalise(once, "to") == once
+    assert region(once) is None or len(region(once) or "") == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("+12125551234", "US"),
+        ("+15551234567", "US"),
+        ("+14165550123", "CA"),
+        ("+442079460000", "GB"),
+        ("+80012345678", None),
+        ("nonsense", None),
+    ],
+)
+def test_the_region_of_a_number(number: str, expected: str | None) -> None:
+    assert region(number) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("+12125551234", ("America/New_York",)),
+        ("+13105551234", ("America/Los_Angeles",)),
+        ("+390612345678", ("Europe/Rome",)),
+        ("+80012345678", ()),
+        ("nonsense", ()),
+    ],
+)
+def test_the_zones_of_a_number(number: str, expected: tuple[str, ...]) -> None:
+    assert timezones(number) == expected
+
+
+def test_a_number_of_a_whole_country_has_the_countrys_zones() -> None:
+    zones = timezones("+15551234567")
+
+    assert {"America/New_York", "America/Los_Angeles", "Pacific/Honolulu"} <= set(zones)

@@ -1,0 +1,293 @@
+"""The HTTP client of deliveries: one deadline, no redirects, and connections only to addresses that are allowed.
+
+What it promises (decisions W4, W6, W7, W8):
+
+- An attempt has one deadline, from the call to the last byte of the answer. A receiver that drips its body fails then.
+- The address that is connected to is the address that was checked: the check sits where the socket is made.
+- Redirects, cookies, proxies of the environment and compressed answers play no part.
+- An answer is read to its end, because W4 counts the body, but only `EXCERPT_BYTES` of it are kept. One that is still
+  coming after `READ_BYTES` is given up as if it had not ended in time; of a failure's answer only the excerpt is read.
+- A name server that never answers holds a thread of its own, not one that others wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from ipaddress import ip_address
+from typing import Any, Self
+from weakref import WeakSet
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from schema.errors import Invalid
+from schema.rules.addresses import Network, check_url, may_connect
+from schema.rules.webhooks import ErrorClass, is_success
+
+EXCERPT_BYTES = 16 * 1024
+READ_BYTES = 16 * 1024 * 1024
+
+# Node and uvicorn close idle connections after 5 s; we stop using ours earlier, or a request would meet the close.
+_KEEP_ALIVE_S = 4.0
+# With this many sockets open, further connections are closed after one request: idle ones must not use up descriptors.
+_KEPT_SOCKETS = 256
+_LARGE_BODY = 1024 * 1024
+_LOOKUPS_AT_ONCE = 64
+_ADDRESSES_OF_A_NAME = 8
+
+Lookup = Callable[[str, int], Sequence[str]]
+"""Blocking: host and port to the host's addresses as text. Raises OSError (`socket.gaierror`) when it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one attempt ended: with a status, or with an error class and a sentence for the attempt log.
+
+    `body_excerpt` is what was read of the body, at most `EXCERPT_BYTES`; `truncated` says that there was more.
+    `duration_ms` counts real time from the call to the verdict.
+    """
+
+    status: int | None
+    error_class: ErrorClass | None
+    error_text: str | None
+    body_excerpt: bytes
+    truncated: bool
+    duration_ms: int
+
+    @property
+    def is_success(self) -> bool:
+        """A 2xx that came whole and in time (W4)."""
+        return is_success(self.status)
+
+
+class _Blocked(OSError):
+    """An address that may not be connected to. Its text is always the same, or aiohttp would merge several into one."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EACCES, "blocked")
+
+
+class _Endless(Exception):
+    """The answer went on past `READ_BYTES`."""
+
+
+def system_lookup(host: str, port: int) -> list[str]:
+    """What this machine's resolver says, in its order of preference."""
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for family, _, _, _, address in found))
+
+
+class Outbound:
+    """One client for all deliveries of an event loop; make it anywhere, use and close it on that loop.
+
+    `timeout_s` is for a whole attempt. `allow_networks` and `allow_http` are the development settings of W6.
+    How many requests are under way, in all and for each endpoint, is the caller's to limit.
+    `ssl_context` and `lookup` replace the system's certificates and resolver.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float = 10.0,
+        allow_networks: Sequence[Network] = (),
+        allow_http: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        lookup: Lookup = system_lookup,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._allow_networks = tuple(allow_networks)
+        self._allow_http = allow_http
+        self._ssl = ssl_context
+        self._lookup = lookup
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._keeping: aiohttp.ClientSession | None = None
+        self._closing: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Drop idle connections; requests under way fail. A later `post` starts anew."""
+        keeping, closing, self._keeping, self._closing = self._keeping, self._closing, None, None
+        for session in (keeping, closing):
+            if session is not None:
+                await session.close()
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """One attempt. Raises nothing for what the receiver, its name or its network does; lets cancellation pass."""
+        started = time.monotonic()
+
+        def failed(error_class: ErrorClass, text: str) -> Answer:
+            return Answer(None, error_class, text, b"", False, _milliseconds_since(started))
+
+        try:
+            target = check_url(url, allow_http=self._allow_http, allow_networks=self._allow_networks)
+        except Invalid as refusal:
+            return failed(ErrorClass.BLOCKED, refusal.message)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                status, excerpt, truncated = await self._exchange(URL(target, encoded=True), body, headers)
+        except TimeoutError:
+            return failed(ErrorClass.TIMEOUT, f"no complete answer within {self._timeout_s:g} s")
+        except _Endless:
+            return failed(ErrorClass.TIMEOUT, f"the answer did not end within {READ_BYTES >> 20} MiB")
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as failure:
+            # RuntimeError is uvloop's word for some failures of sockets, and Python's for a thread that cannot start.
+            return failed(*_explain(failure))
+        return Answer(status, None, None, excerpt, truncated, _milliseconds_since(started))
+
+    async def _exchange(self, url: URL, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes, bool]:
+        # As bytes, a large body would be written in one go, and aiohttp warns of it.
+        data = body if len(body) < _LARGE_BODY else BytesIO(body)
+        request = self._session().post(
+            url, data=data, headers={"Accept-Encoding": "identity", **headers}, allow_redirects=False
+        )
+        async with request as response:
+            excerpt, read = bytearray(), 0
+            async for chunk in response.content.iter_any():
+                read += len(chunk)
+                excerpt += chunk[: EXCERPT_BYTES - len(excerpt)]
+                if read > EXCERPT_BYTES and not is_success(response.status):
+                    response.close()
+                    break
+                if read > READ_BYTES:
+                    response.close()
+                    raise _Endless
+            return response.status, bytes(excerpt), read > EXCERPT_BYTES
+
+    def _session(self) -> aiohttp.ClientSession:
+        """The session whose connections are kept for the next request or, with many sockets open, the other."""
+        if len(self._sockets) < _KEPT_SOCKETS:
+            self._keeping = self._keeping or self._new_session(keep=True)
+            return self._keeping
+        self._closing = self._closing or self._new_session(keep=False)
+        return self._closing
+
+    def _new_session(self, *, keep: bool) -> aiohttp.ClientSession:
+        reuse: dict[str, Any] = {"keepalive_timeout": _KEEP_ALIVE_S} if keep else {"force_close": True}
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            ssl=self._ssl or True,
+            resolver=_Resolver(self._lookup, self._allow_networks),
+            socket_factory=self._make_socket,
+            **reuse,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(),  # none: `post` has one deadline, which aiohttp's rounding up would stretch
+            auto_decompress=False,
+            trust_env=False,
+        )
+
+    def _make_socket(self, address_info: tuple[Any, ...]) -> socket.socket:
+        """The only way to a connection, whatever named the address: a literal, a name, a name that changed its mind."""
+        family, kind, protocol, _, address = address_info
+        if not may_connect(ip_address(address[0]), self._allow_networks):
+            raise _Blocked
+        made = socket.socket(family, kind, protocol)
+        self._sockets.add(made)
+        return made
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up in threads of its own and leaves out the addresses that may not be connected to."""
+
+    def __init__(self, lookup: Lookup, allow_networks: Sequence[Network]) -> None:
+        self._lookup = lookup
+        self._allow_networks = allow_networks
+        self._places = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        async with self._places:
+            found = await self._look_up(host, port)
+        open_ones = [text for text in found if may_connect(ip_address(text), self._allow_networks)]
+        if found and not open_ones:
+            raise _Blocked
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "no addresses")
+        return [
+            ResolveResult(
+                hostname=host,
+                host=text,
+                port=port,
+                family=socket.AF_INET6 if ":" in text else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            # Few, because the connector tries them in turn and whoever owns the name chooses how many there are.
+            for text in open_ones[:_ADDRESSES_OF_A_NAME]
+        ]
+
+    async def close(self) -> None:
+        """Nothing to do: a thread ends with its lookup."""
+
+    async def _look_up(self, host: str, port: int) -> Sequence[str]:
+        """In a daemon thread, because pools are joined when the process ends, however long a name server takes."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Sequence[str]] = loop.create_future()
+
+        def tell(found: Sequence[str], failure: Exception | None) -> None:
+            if answer.done():
+                return
+            if failure is None:
+                answer.set_result(found)
+            else:
+                answer.set_exception(failure)
+
+        def work() -> None:
+            found: Sequence[str] = ()
+            failure: Exception | None = None
+            try:
+                found = self._lookup(host, port)
+            except (OSError, ValueError) as error:
+                failure = error
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(tell, found, failure)
+
+        threading.Thread(target=work, name=f"lookup {host}", daemon=True).start()
+        return await answer
+
+
+def _explain(failure: Exception) -> tuple[ErrorClass, str]:
+    """The class and a sentence of our own: an exception's text may hold addresses, headers or objects of Python's."""
+    match failure:
+        case aiohttp.ClientConnectorError(os_error=_Blocked()):
+            return ErrorClass.BLOCKED, f"{failure.host} has no address that deliveries may reach"
+        case aiohttp.ClientConnectorDNSError():
+            return ErrorClass.DNS, f"{failure.host} could not be resolved"
+        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refused):
+            return ErrorClass.TLS, f"TLS failed: {refused.verify_message}"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            reason = getattr(failure, "reason", None) or getattr(getattr(failure, "os_error", None), "reason", None)
+            return ErrorClass.TLS, f"TLS failed: {(reason or 'handshake failure').replace('_', ' ').lower()}"
+        case aiohttp.ClientResponseError():
+            return ErrorClass.CONNECT, "the answer is not HTTP"
+        case aiohttp.ClientPayloadError():
+            return ErrorClass.CONNECT, "the connection was closed before the answer ended"
+        case aiohttp.ServerDisconnectedError():
+            return ErrorClass.CONNECT, "the connection was closed before an answer"
+        case OSError(errno=int(number)):
+            return ErrorClass.CONNECT, os.strerror(number).lower()
+        case _:
+            return ErrorClass.CONNECT, "the connection failed"
+
+
+def _milliseconds_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
