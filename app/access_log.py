@@ -12,7 +12,7 @@ from app.addresses import client_of
 from app.route_path import loggable_path
 from schema.rules.addresses import Network
 
-log = structlog.get_logger(source="app.access")
+log = structlog.get_logger("voxforge.access")
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines: logged only when they fail."""

@@ -10,6 +10,8 @@ from starlette.types import Scope
 
 from schema.rules.addresses import Address, Network
 
+__all__ = ["Address", "Network", "client_address", "client_of", "parse_address", "rate_limit_key"]
+
 _LONGEST = 100  # nothing longer is an address, nor worth remembering
 
 

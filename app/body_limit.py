@@ -23,13 +23,12 @@ class _TooLarge(Exception):
 class _Body:
     """The `receive` and `send` of one request, with a limit of bytes."""
 
-    def __init__(self, headers: Mapping[bytes, bytes], receive: Receive, send: Send, limit: int) -> None:
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
         self._receive = receive
         self._send = send
         self._limit = limit
         self._seen = 0
         self._begun = False
-        self._endless = b"transfer-encoding" in headers
 
     @property
     def must_be_refused(self) -> bool:
@@ -40,7 +39,6 @@ class _Body:
             raise _TooLarge
         message = await self._receive()
         self._seen += len(message.get("body", b""))
-        self._endless = self._endless and message.get("more_body", False)
         if self._seen > self._limit:
             raise _TooLarge
         return message
@@ -50,8 +48,6 @@ class _Body:
             return
         if message["type"] == "http.response.start":
             self._begun = True
-            if self._endless:  # an answer before the end of a body of unknown length: do not wait for that end
-                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
         await self._send(message)
 
 
@@ -76,12 +72,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._larger.get(scope["path"].removeprefix(scope.get("root_path", "")), self._limit)
-        headers = dict(scope["headers"])
-        if _declared(headers) > limit:
+        if _declared(scope) > limit:
             await self._refuse(scope, receive, send, limit)
             return
 
-        body = _Body(headers, receive, send, limit)
+        body = _Body(receive, send, limit)
         try:
             await self._app(scope, body.receive, body.send)
         except Exception:
@@ -102,8 +97,38 @@ class BodyLimit:
         await send({"type": "http.response.body", "body": b""})
 
 
-def _declared(headers: Mapping[bytes, bytes]) -> int:
-    text = headers.get(b"content-length", b"")
+class CloseUnread:
+    """ASGI layer that closes the connection after an answer to a body of unknown length that has not all come.
+
+    Otherwise whoever was refused early (401, 404, 429) could go on sending for ever. Outside all that answers early.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or all(name != b"transfer-encoding" for name, _ in scope["headers"]):
+            await self._app(scope, receive, send)
+            return
+        unread = True
+
+        async def watch_body() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = message.get("more_body", False)
+            return message
+
+        async def close(message: Message) -> None:
+            if unread and message["type"] == "http.response.start":
+                kept = [header for header in message.get("headers", ()) if header[0].lower() != b"connection"]
+                message = {**message, "headers": [*kept, (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, watch_body, close)
+
+
+def _declared(scope: Scope) -> int:
+    text = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     if not text.isdigit():
         return 0
     return int(text) if len(text) < 20 else sys.maxsize

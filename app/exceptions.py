@@ -21,7 +21,7 @@ from app.responses import JSONResponse, code_for, domain_error_response, error_r
 from app.route_path import loggable_path, short_path
 from schema.errors import DomainError, ErrorCode
 
-log = structlog.get_logger(source="app.exceptions")
+log = structlog.get_logger("voxforge.http")
 
 _STARTS = {"http.response.start", "websocket.accept", "websocket.close", "websocket.http.response.start"}
 _DENIAL = "websocket.http.response"

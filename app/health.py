@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from app.responses import JSONResponse
 
-log = structlog.get_logger(source="app.health")
+log = structlog.get_logger("voxforge.health")
 
 Check = Callable[[], Awaitable[str | None]]
 """None when all is well, else a sentence for anybody to read: no secrets, no paths."""

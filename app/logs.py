@@ -15,7 +15,7 @@ from app.redaction import redact_event
 
 Format = Literal["pretty", "json"]
 
-_QUIET = {"uvicorn.access", "aiosqlite", "asyncio", "httpx", "httpcore", "hpack", "graphql", "strawberry"}
+_QUIET = {"alembic", "uvicorn.access", "aiosqlite", "asyncio", "httpx", "httpcore", "hpack", "graphql", "strawberry"}
 """Libraries that say at INFO or DEBUG what we say ourselves; uvicorn's access log is off altogether."""
 
 
@@ -31,6 +31,7 @@ def configure(form: Format | None = None, *, level: str = "INFO", stream: TextIO
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_source,
     ]
     finish: list[Processor] = [
         structlog.processors.StackInfoRenderer(),
@@ -41,13 +42,13 @@ def configure(form: Format | None = None, *, level: str = "INFO", stream: TextIO
     structlog.configure(
         processors=[*shared, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=lambda *names: _NamedLogger(out, *names),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _logger_name],
+            foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
         )
     )
@@ -76,9 +77,18 @@ def _to_json(event: EventDict, **_: Any) -> str:
         return json.dumps(event)
 
 
-def _logger_name(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """The library's logger, under the name that ours use."""
+class _NamedLogger(structlog.WriteLogger):
+    """What writes the lines of `structlog.get_logger("voxforge.calls")`."""
+
+    def __init__(self, out: TextIO, name: str = "") -> None:
+        super().__init__(out)
+        self.name = name
+
+
+def _add_source(logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Say which logger, ours or a library's, the line is from."""
     record: logging.LogRecord | None = event.get("_record")
-    if record is not None:
-        event["source"] = record.name
+    name = record.name if record else getattr(logger, "name", "")
+    if name:
+        event["source"] = name
     return event

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.route_path import route_template
 
-log = structlog.get_logger(source="app.metrics")
+log = structlog.get_logger("voxforge.metrics")
 
 Reading = float | Mapping[str, float]
 """A figure, or one for each value of the gauge's label."""

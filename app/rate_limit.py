@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from schema.clock import Clock
 
-log = structlog.get_logger(source="app.rate_limit")
+log = structlog.get_logger("voxforge.rate_limit")
 
 WINDOW_S = 60
 FAILED_AUTHENTICATIONS = 20

@@ -15,7 +15,6 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import DateTime, Dialect, MetaData, String, event
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
@@ -62,9 +61,10 @@ class Instant(TypeDecorator[datetime]):
         return value if dialect.name == "postgresql" else value.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None or isinstance(value, datetime):
-            return value
-        return datetime.fromisoformat(value)
+        if value is None:
+            return None
+        instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        return instant if instant.tzinfo else instant.replace(tzinfo=UTC)  # asyncpg's first and last instants are naive
 
 
 class EnumText(TypeDecorator[StrEnum]):
@@ -173,15 +173,16 @@ def open_database(settings: Settings) -> Database:
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=1, max_overflow=0, pool_timeout=60)
         _configure_sqlite(engine, settings.sqlite_synchronous)
         return Database(engine, SqliteReader(path), _gates.setdefault(path, WriterGate()))
-    url = make_url(settings.database_url.get_secret_value()) if settings.database_url else URL.create("postgresql")
+    dsn = settings.database_url.get_secret_value() if settings.database_url else "postgresql://"
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(dsn, timeout=10, command_timeout=60)
+
+    # asyncpg reads the URL itself, so that it may carry what libpq knows, such as `sslmode`.
     engine = create_async_engine(
-        url.set(drivername="postgresql+asyncpg"),
-        pool_size=10,
-        max_overflow=10,
-        pool_pre_ping=True,
-        connect_args={"timeout": 10, "command_timeout": 60},
+        "postgresql+asyncpg://", async_creator=connect, pool_size=10, max_overflow=10, pool_pre_ping=True
     )
-    return Database(engine, PostgresReader(url), OpenGate())
+    return Database(engine, PostgresReader(dsn), OpenGate())
 
 
 def _configure_sqlite(engine: AsyncEngine, synchronous: str) -> None:

@@ -15,7 +15,6 @@ import aiosqlite
 import asyncpg
 import orjson
 from sqlalchemy import Dialect
-from sqlalchemy.engine import URL
 
 MakeRow = Callable[[Sequence[Any]], Any]
 
@@ -65,8 +64,8 @@ class SqliteReader:
 class PostgresReader:
     """asyncpg's own pool, opened at the first read."""
 
-    def __init__(self, url: URL, size: int = 10) -> None:
-        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    def __init__(self, dsn: str, size: int = 10) -> None:
+        self._dsn = dsn
         self._size = size
         self._pool: Any = None
         self._opening = asyncio.Lock()
@@ -138,7 +137,8 @@ class StatementCache:
             self._makers.pop(id(evicted), None)
         columns = [(entry.keyname, entry.type) for entry in compiled._result_columns]  # noqa: SLF001
         maker = _row_maker(columns, self._dialect)
-        self._makers[id(compiled)] = (compiled, maker)  # holding it keeps the id from being used again
+        if compiled.cache_key is not None:
+            self._makers[id(compiled)] = (compiled, maker)  # holding it keeps the id from being used again
         return maker
 
 

@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any, TypeAlias, TypeVar, cast
 
 from sqlalchemy import CursorResult, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import Executable
 from sqlmodel import col
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from schema.bell import Bell, LocalBell
 from schema.clock import Clock, SystemClock

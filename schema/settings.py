@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -25,7 +25,12 @@ class Settings(BaseSettings):
     """What `operator.md` lists under *Settings*; the attribute `x_y` is the variable `VOXFORGE_X_Y`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,  # `VOXFORGE_REDIS_URL=` in `.env` is unset
+        extra="ignore",
+        frozen=True,
     )
 
     data: Path = Path("./var")
@@ -67,34 +72,25 @@ class Settings(BaseSettings):
             raise ValueError("must be 1 to 20 delays of more than 0 and at most 604800 seconds")
         return delays
 
-    @field_validator("database_url", "redis_url", "public_url", "llm_url", "llm_model", "llm_api_key", mode="before")
-    @classmethod
-    def _blank_is_unset(cls, value: object, info: Any) -> object:
-        if value == "":
-            return "" if info.field_name == "public_url" else None
-        return value
-
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and urlsplit(value.get_secret_value()).scheme not in {"postgresql", "postgres", "sqlite"}:
+        if value and _scheme(value.get_secret_value()) not in {"postgresql", "postgres", "sqlite"}:
             raise ValueError("must start with postgresql:// (or be unset, for SQLite in the data directory)")
         return value
 
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+        if value and _scheme(value.get_secret_value()) not in {"redis", "rediss", "unix"}:
             raise ValueError("must start with redis:// or rediss://")
         return value
 
     @field_validator("public_url", "llm_url")
     @classmethod
     def _http(cls, value: str | None) -> str | None:
-        if value:
-            parts = urlsplit(value)
-            if parts.scheme not in {"http", "https"} or not parts.netloc:
-                raise ValueError("must be an address such as https://voice.example.com")
+        if value and (_scheme(value) not in {"http", "https"} or not urlsplit(value).hostname):
+            raise ValueError("must be an address such as https://voice.example.com")
         return value.rstrip("/") if value else value
 
     @cached_property
@@ -121,6 +117,16 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether one process does everything (no Redis configured)."""
         return self.redis_url is None
+
+
+def _scheme(url: str) -> str | None:
+    """The scheme of a URL, None for what is not one: half a bracket, a port that is no number."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 (reading it is what checks it)
+    except ValueError:
+        return None
+    return parts.scheme
 
 
 def _network(text: str) -> Network:

@@ -39,13 +39,11 @@ _PREDICATES = ("must ", "cannot ", "can ", "is ", "has ", "needs ", "may ", "sho
 
 
 def _about(name: str, said: str) -> str:
-    """A sentence about a field from its predicate, or from a sentence that may begin with the field's own name."""
-    own = name.rpartition(".")[2]
-    if said.startswith(f"{own} "):
-        said = said.removeprefix(f"{own} ")
-    elif not said.startswith(_PREDICATES):
-        return f"{name}: {said}"
-    return f"{name} {said}"
+    """A sentence about a field from its predicate, or from one about "the value" or the field by its own name."""
+    for subject in ("the value ", f"{name.rpartition('.')[2]} "):
+        if said.startswith(subject):
+            return f"{name} {said.removeprefix(subject)}"
+    return f"{name} {said}" if said.startswith(_PREDICATES) else f"{name}: {said}"
 
 
 def enum_reader(type: GraphQLEnumType) -> Read:

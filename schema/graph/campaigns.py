@@ -96,6 +96,10 @@ class Enrolment:
     enrolled: int = strawberry.field(description="Contacts added.")
     duplicates: int = strawberry.field(description="Contacts that were enrolled already, or came twice.")
 
+    @strawberry.field(description="Contacts enrolled in the campaign, these among them.")
+    def calls_total(self, root: strawberry.Parent[campaigns.Enrolment]) -> int:
+        return root.campaign.calls_total
+
 
 @strawberry.input
 class CallWindowInput:

@@ -1,4 +1,4 @@
-"""The one schema, and the limits on what may be asked of it at once."""
+"""The one schema; `schema.graph.documents` limits what may be asked of it at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import MaxAliasesLimiter, MaxTokensLimiter, ParserCache, QueryDepthLimiter, ValidationCache
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.execution import ExecutionContext
 
 from schema.graph.agents import AgentMutations, AgentQueries
@@ -15,15 +15,12 @@ from schema.graph.appointments import AppointmentMutations, AppointmentQueries
 from schema.graph.calls import CallMutations, CallQueries
 from schema.graph.campaigns import CampaignMutations, CampaignQueries
 from schema.graph.contacts import ContactMutations, ContactQueries
+from schema.graph.documents import PreparedDocuments
+from schema.graph.inputs import build
 from schema.graph.keys import KeyMutations, KeyQueries
 from schema.graph.phone_numbers import PhoneNumberQueries
 from schema.graph.scalars import SCALARS
 from schema.graph.webhooks import WebhookMutations, WebhookQueries
-
-MAX_DEPTH = 10
-MAX_ALIASES = 15
-MAX_TOKENS = 1_000
-_CACHED_DOCUMENTS = 500
 
 
 @strawberry.type
@@ -64,14 +61,11 @@ schema = Schema(
     query=Query,
     mutation=Mutation,
     config=StrawberryConfig(scalar_map=SCALARS),
-    extensions=[
-        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-        lambda: QueryDepthLimiter(max_depth=MAX_DEPTH),
-        lambda: MaxAliasesLimiter(max_alias_count=MAX_ALIASES),
-        lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
-        lambda: ValidationCache(maxsize=_CACHED_DOCUMENTS),
-    ],
+    extensions=[PreparedDocuments],
 )
+for _type in schema.schema_converter.type_map.values():
+    if isinstance(_type.definition, StrawberryObjectDefinition) and _type.definition.is_input:
+        _type.definition.from_input = build
 
 
 def sdl() -> str:

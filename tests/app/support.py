@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
 
 import httpx
 import uvicorn
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from app.answer_headers import AnswerHeaders
-from app.body_limit import BodyLimit
+from app.body_limit import BodyLimit, CloseUnread
 from app.exceptions import EXCEPTION_HANDLERS, CatchExceptions
 from app.request_id import RequestId
 
@@ -25,6 +26,7 @@ def small_app(routes: Sequence[BaseRoute], *, inner: Sequence[Middleware] = (), 
     layers = [
         Middleware(AnswerHeaders),
         Middleware(RequestId),
+        Middleware(CloseUnread),
         Middleware(CatchExceptions),
         Middleware(BodyLimit, **limits),
         *inner,
@@ -46,11 +48,13 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[int]:
+async def serving(app: ASGIApp, **config: Any) -> AsyncIterator[int]:
     """Serve the application with uvicorn on a port of the loopback address, which is yielded."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = _Server(uvicorn.Config(app, log_config=None, lifespan="off", proxy_headers=False, access_log=False))
+    server = _Server(
+        uvicorn.Config(app, log_config=None, lifespan="off", proxy_headers=False, access_log=False, **config)
+    )
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 (uvicorn has no event to wait for)
         await asyncio.sleep(0.005)

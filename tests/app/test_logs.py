@@ -27,10 +27,9 @@ from app.exceptions import CatchExceptions
 from app.redaction import HIDDEN, redact_event, redact_text
 from app.request_id import RequestId
 from schema.rules.addresses import Network, parse_network
-from schema.rules.keys import new_key
 from tests.app.support import client, serving, small_app
 
-KEY = new_key()
+KEY = "vf_live_" + "Ab1" * 16 + "z"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw+/=="
 
 
@@ -65,7 +64,7 @@ def lines(out: io.StringIO) -> list[dict[str, Any]]:
 
 def test_our_line_and_a_librarys_have_the_same_form(out: io.StringIO) -> None:
     with structlog.contextvars.bound_contextvars(request_id="r1"):
-        structlog.get_logger(source="app.calls").info("placed", call="clx1")
+        structlog.get_logger("voxforge.calls").info("placed", call="clx1")
         logging.getLogger("uvicorn.error").warning("slow %s", "client")
 
     ours, theirs = lines(out)
@@ -73,7 +72,7 @@ def test_our_line_and_a_librarys_have_the_same_form(out: io.StringIO) -> None:
         "event": "placed",
         "call": "clx1",
         "level": "info",
-        "source": "app.calls",
+        "source": "voxforge.calls",
         "request_id": "r1",
     }
     assert {key: theirs[key] for key in theirs if key != "timestamp"} == {
@@ -296,7 +295,7 @@ async def test_a_request_is_one_line(out: io.StringIO) -> None:
     line.pop("timestamp")
     assert line == {
         "event": "request",
-        "source": "app.access",
+        "source": "voxforge.access",
         "level": "info",
         "method": "GET",
         "path": "/api/v1/agents/clx1",

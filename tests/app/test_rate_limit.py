@@ -13,7 +13,6 @@ import redis.asyncio
 from structlog.testing import capture_logs
 
 from app.rate_limit import LocalRateLimiter, RateLimiter, RedisRateLimiter, Usage
-from schema.clock import SystemClock
 from tests.support.servers import run_redis
 from tests.support.time import VirtualClock
 
@@ -156,10 +155,9 @@ async def test_an_old_window_is_dropped(clock: VirtualClock) -> None:
     assert limiter._used == {"key": 1}
 
 
-def count_in_a_process(url: str, start: float) -> int:
+def count_in_a_process(url: str) -> int:
     async def count() -> int:
-        limiter = RedisRateLimiter(url, SystemClock(), timeout_s=5)  # slow machines must not count for themselves
-        await asyncio.sleep(max(0.0, start - time.time()))
+        limiter = RedisRateLimiter(url, VirtualClock(START), timeout_s=5)  # a slow machine is not a Redis that is away
         usages = await asyncio.gather(*(limiter.hit("shared", 300) for _ in range(200)))
         await limiter.close()
         return sum(usage.allowed for usage in usages)
@@ -168,10 +166,8 @@ def count_in_a_process(url: str, start: float) -> int:
 
 
 def test_processes_share_one_limit(redis_url: str) -> None:
-    while time.time() % 60 > 50:  # the processes must all count within this minute
-        time.sleep(0.5)
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        allowed = pool.starmap(count_in_a_process, [(redis_url, time.time() + 1)] * 4)
+        allowed = pool.map(count_in_a_process, [redis_url] * 4, chunksize=1)
 
     assert sum(allowed) == 300
 
@@ -315,7 +311,7 @@ async def test_a_redis_that_stands_still_costs_one_request_a_quarter_second(gate
     waited = time.monotonic() - begun
     await probe
 
-    assert 0.2 < first < 1
+    assert 0.2 < first < 2
     assert waited < 0.2
     assert [usage.remaining for usage in others] == list(range(97, 47, -1))
     await limiter.close()

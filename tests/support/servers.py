@@ -37,8 +37,20 @@ class PostgresServer:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
-    def execute(self, sql: str) -> None:
-        command = [self.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url(), "-c", sql]
+    def execute(self, sql: str, url: str | None = None) -> None:
+        command = [
+            self.psql,
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-o",
+            "/dev/null",
+            "-d",
+            url or self.url(),
+            "-c",
+            sql,
+        ]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
     def create_database(self) -> str:

@@ -1,0 +1,21 @@
+"""uvicorn's HTTP/1.1 whose own refusal, of what is not HTTP at all, is in the envelope too (decisions E1, R11)."""
+
+from __future__ import annotations
+
+import secrets
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.responses import error_response
+from schema.errors import ErrorCode
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """For `uvicorn.Config(http=HttpProtocol)`."""
+
+    def send_400_response(self, msg: str) -> None:
+        headers = {"Connection": "close", "X-Request-Id": secrets.token_hex(16)}
+        response = error_response(400, ErrorCode.BAD_REQUEST, "The request is not valid HTTP", headers)
+        lines = [STATUS_LINE[400], *(b"%s: %s\r\n" % header for header in response.raw_headers), b"\r\n"]
+        self.transport.write(b"".join(lines) + bytes(response.body))
+        self.transport.close()

@@ -1,0 +1,114 @@
+"""The server: its routes and its layers, in order. The composition root of the HTTP side."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from sqlalchemy import column, literal_column, select, table
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from app.access_log import AccessLog
+from app.answer_headers import AnswerHeaders
+from app.auth import Authentication
+from app.body_limit import BodyLimit, CloseUnread
+from app.exceptions import EXCEPTION_HANDLERS, CatchExceptions
+from app.graphql import graphql_routes
+from app.health import Check, health_routes
+from app.metrics import CountRequests, Metrics
+from app.pages import page_routes
+from app.rate_limit import LocalRateLimiter, RateLimiter, RedisRateLimiter
+from app.recordings import recording_routes
+from app.request_id import RequestId
+from app.rest.adapter import compile_endpoints, rest_routes
+from app.rest.routes import PREFIX
+from schema import migrations
+from schema.runtime import Runtime
+
+PUBLIC = frozenset({f"{PREFIX}/openapi.json"})
+"""What anybody may read although it is below a protected path."""
+
+
+def create_app(
+    runtime: Runtime,
+    *,
+    limiter: RateLimiter | None = None,
+    metrics: Metrics | None = None,
+    checks: Mapping[str, Check] | None = None,
+) -> Starlette:
+    """The ASGI application over `runtime`, which must be of the event loop that serves it and is closed with it.
+
+    `limiter` None counts in Redis if the settings name one, else in this process. `metrics` may hold the figures of
+    others, `checks` add to `/readyz` (the queue); the database and its migrations are checked already. Raises
+    OperationError, RouteError or TypeError when the REST table does not fit the schema. Serve it with uvicorn's
+    `proxy_headers=False` (decision K3), `log_config=None` and `access_log=False`.
+    """
+    settings = runtime.settings
+    counting = limiter or _limiter(runtime)
+    figures = metrics or Metrics()
+    ready = {"database": _database_check(runtime), "migrations": _migrations_check(runtime), **(checks or {})}
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await counting.close()
+            await runtime.close()
+
+    app = Starlette(
+        routes=[
+            *rest_routes(compile_endpoints()),
+            *graphql_routes(),
+            *recording_routes(runtime),
+            *health_routes(ready),
+            figures.route(),
+            *page_routes(settings),
+        ],
+        middleware=[
+            Middleware(AnswerHeaders),
+            Middleware(RequestId),
+            Middleware(AccessLog, trusted_proxies=settings.trusted_proxies),
+            Middleware(CountRequests, metrics=figures),
+            Middleware(CloseUnread),
+            Middleware(CatchExceptions),
+            Middleware(
+                Authentication,
+                runtime=runtime,
+                limiter=counting,
+                prefixes=(PREFIX, "/graphql"),
+                public=PUBLIC,
+                trusted_proxies=settings.trusted_proxies,
+            ),
+            Middleware(BodyLimit),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False  # a path with a slash too many is another path: 404
+    return app
+
+
+def _limiter(runtime: Runtime) -> RateLimiter:
+    url = runtime.settings.redis_url
+    return RedisRateLimiter(url.get_secret_value(), runtime.clock) if url else LocalRateLimiter(runtime.clock)
+
+
+def _database_check(runtime: Runtime) -> Check:
+    async def check() -> str | None:
+        await runtime.database.read(select(literal_column("1").label("one")))
+        return None
+
+    return check
+
+
+def _migrations_check(runtime: Runtime) -> Check:
+    wanted = migrations.head()
+
+    async def check() -> str | None:
+        rows = await runtime.database.read(select(column("version_num")).select_from(table("alembic_version")))
+        found = rows[0].version_num if rows else None
+        return None if found == wanted else "The database is not at this version's migration: voxforge migrate"
+
+    return check

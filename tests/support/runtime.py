@@ -1,0 +1,104 @@
+"""A running domain for a test: its own migrated database, on SQLite or PostgreSQL, and a clock that stands still.
+
+Ask for `runtime`, and `on_both` runs a test on both databases. Migrating once a run and copying is what makes it fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from schema import migrations
+from schema.bell import LocalBell
+from schema.runtime import Runtime
+from schema.settings import PREFIX, Settings
+from schema.tables import Table
+from tests.support.servers import PostgresServer
+from tests.support.time import VirtualClock
+
+_LEAVE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();"
+_EMPTY = "".join(f"DELETE FROM {table.name};" for table in reversed(Table.metadata.sorted_tables))
+
+on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+
+
+class Rings(LocalBell):
+    """A bell that remembers what it rang for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+        self.listen(self.heard.append)
+
+
+def settings_for(data: Path, **given: object) -> Settings:
+    """Settings that read no `.env`."""
+    return Settings(_env_file=None, data=data, **given)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    settings = settings_for(tmp_path_factory.mktemp("template"))
+    asyncio.run(migrations.upgrade(settings))
+    return settings.sqlite_path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a migrated PostgreSQL database, used by one test after the other."""
+    url = postgres_server.create_database()
+    asyncio.run(migrations.upgrade(settings_for(tmp_path_factory.mktemp("postgresql"), database_url=url)))
+    return url
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: PostgresServer, migrated_postgres: str) -> str:
+    """The URL of a migrated PostgreSQL database without a row: emptying takes a tenth of the time of copying."""
+    postgres_server.execute(_LEAVE + _EMPTY, migrated_postgres)
+    return migrated_postgres
+
+
+@pytest.fixture
+def database() -> str:
+    """Which of the two databases; `on_both` says otherwise."""
+    return "sqlite"
+
+
+@pytest.fixture
+def settings(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Settings that name this test's own migrated database, whatever the environment says."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    if database == "postgresql":
+        return settings_for(tmp_path, database_url=request.getfixturevalue("migrated_postgres_url"))
+    settings = settings_for(tmp_path)
+    shutil.copyfile(request.getfixturevalue("migrated_file"), settings.sqlite_path)
+    return settings
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """2025-01-15T14:00:00Z, until `await clock.advance(seconds)`."""
+    return VirtualClock()
+
+
+@pytest.fixture
+def rings() -> Rings:
+    """The bell of `runtime`."""
+    return Rings()
+
+
+@pytest.fixture
+async def runtime(settings: Settings, clock: VirtualClock, rings: Rings) -> AsyncIterator[Runtime]:
+    """The domain over an empty database."""
+    running = Runtime.open(settings, clock=clock, bell=rings)
+    yield running
+    await running.close()

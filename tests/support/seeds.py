@@ -1,0 +1,207 @@
+"""Rows to begin a test with, made by the services themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from sqlmodel import col
+
+from schema import due
+from schema.rules.calls import AnsweredBy, EndReason, Outcome, Sentiment
+from schema.rules.ids import new_id
+from schema.rules.plans import Plan
+from schema.runtime import Runtime, Viewer
+from schema.services import (
+    agents,
+    appointments,
+    calls,
+    campaigns,
+    contacts,
+    deliveries,
+    dialing,
+    do_not_call,
+    keys,
+    phone_numbers,
+    users,
+    webhooks,
+    workspaces,
+)
+from schema.tables import (
+    Agent,
+    ApiKey,
+    Appointment,
+    Call,
+    Campaign,
+    Contact,
+    Delivery,
+    PhoneNumber,
+    WebhookEndpoint,
+)
+
+_numbers = count(2_000_000)
+URL = "https://hooks.example.com/voxforge"
+
+
+def number() -> str:
+    """A number that no other row of the test has."""
+    return f"+1555{next(_numbers)}"
+
+
+async def workspace(runtime: Runtime, *, name: str = "Acme", plan: Plan = Plan.ENTERPRISE) -> Viewer:
+    """Somebody who may see and do everything in a new workspace."""
+    async with runtime.transaction(None) as tx:
+        row = await workspaces.create(tx, name=name, plan=plan)
+    return Viewer(row.id, plan)
+
+
+async def key(runtime: Runtime, viewer: Viewer, **given: Any) -> tuple[ApiKey, str]:
+    async with runtime.transaction(viewer) as tx:
+        return await keys.create(tx, {"name": "Zapier", **given})
+
+
+async def agent(runtime: Runtime, viewer: Viewer, **given: Any) -> Agent:
+    async with runtime.transaction(viewer) as tx:
+        return await agents.create(tx, {"name": "Sam", "system_prompt": "Be kind.", **given})
+
+
+async def phone_number(runtime: Runtime, viewer: Viewer, *, carrier: str = "sandbox") -> PhoneNumber:
+    async with runtime.transaction(viewer) as tx:
+        return await phone_numbers.add(tx, phone_number=number(), name="Sales", carrier=carrier)
+
+
+async def contact(runtime: Runtime, viewer: Viewer, **given: Any) -> Contact:
+    async with runtime.transaction(viewer) as tx:
+        return await contacts.create(tx, {"phone_number": number(), **given})
+
+
+async def contact_list(runtime: Runtime, viewer: Viewer, size: int) -> list[str]:
+    """The ids of that many contacts."""
+    async with runtime.transaction(viewer) as tx:
+        rows = [contacts.new(tx, {"phone_number": number(), "custom_fields": {}}) for _ in range(size)]
+        tx.session.add_all(rows)
+    return [row.id for row in rows]
+
+
+async def endpoint(runtime: Runtime, viewer: Viewer, **given: Any) -> WebhookEndpoint:
+    async with runtime.transaction(viewer) as tx:
+        return await webhooks.create(tx, {"url": URL, **given})
+
+
+async def campaign(runtime: Runtime, viewer: Viewer, **given: Any) -> Campaign:
+    """A campaign, with an agent and a number of its own unless told."""
+    if "agent_id" not in given:
+        given["agent_id"] = (await agent(runtime, viewer)).id
+    if "phone_number_id" not in given:
+        given["phone_number_id"] = (await phone_number(runtime, viewer)).id
+    async with runtime.transaction(viewer) as tx:
+        return await campaigns.create(tx, {"name": "Spring", **given})
+
+
+async def appointment(runtime: Runtime, viewer: Viewer, **given: Any) -> Appointment:
+    """An hour with a contact of its own, a day from now unless told."""
+    if "contact_id" not in given:
+        given["contact_id"] = (await contact(runtime, viewer)).id
+    start = given.pop("start_time", runtime.clock.now() + timedelta(days=1))
+    end = given.pop("end_time", start + timedelta(hours=1))
+    async with runtime.transaction(viewer) as tx:
+        return await appointments.create(tx, {"title": "Demo", "start_time": start, "end_time": end, **given})
+
+
+async def call(runtime: Runtime, viewer: Viewer, *, to: str | None = None, **columns: Any) -> Call:
+    """A queued call, with an agent and a number of its own; `columns` are set on its row."""
+    sam = await agent(runtime, viewer)
+    sales = await phone_number(runtime, viewer)
+    async with runtime.transaction(viewer) as tx:
+        row = await calls.place(tx, {"agent_id": sam.id, "phone_number_id": sales.id, "to": to or number()})
+        for name, value in columns.items():
+            setattr(row, name, value)
+        return row
+
+
+async def taken(runtime: Runtime, row: Call) -> due.Lease:
+    """The lease of a due call."""
+    leases = await due.lease(runtime, Call, limit=100, seconds=dialing.LEASE_S)
+    return next(held for held in leases if held.id == row.id)
+
+
+async def dialed(runtime: Runtime, viewer: Viewer, row: Call) -> dialing.Dial:
+    """The call, taken and through its gate: phase `dialing`."""
+    held = await taken(runtime, row)
+    async with runtime.transaction(viewer) as tx:
+        dial = await dialing.begin(tx, held)
+    assert dial is not None
+    return dial
+
+
+async def submitted(runtime: Runtime, viewer: Viewer, row: Call) -> due.Lease:
+    """The call, with its carrier."""
+    dial = await dialed(runtime, viewer, row)
+    async with runtime.transaction(viewer) as tx:
+        return await dialing.submitted(tx, dial.held, dial.attempt_id, "leg-1")
+
+
+async def answered(runtime: Runtime, viewer: Viewer, row: Call) -> due.Lease:
+    """The call, answered by a person."""
+    held = await submitted(runtime, viewer, row)
+    async with runtime.transaction(viewer) as tx:
+        return await dialing.answered(tx, held, at=tx.now, by=AnsweredBy.HUMAN)
+
+
+async def over(runtime: Runtime, viewer: Viewer, row: Call, *, duration_s: float = 183.9) -> due.Lease:
+    """The call, answered and over: phase `processing`."""
+    held = await answered(runtime, viewer, row)
+    async with runtime.transaction(viewer) as tx:
+        held = await dialing.ended(tx, held, reason=EndReason.CALLEE_HANGUP, ended_at=tx.now, duration_s=duration_s)
+    assert held is not None
+    return held
+
+
+async def done(runtime: Runtime, viewer: Viewer, row: Call) -> None:
+    """The call from its queue to its analysis."""
+    held = await over(runtime, viewer, row)
+    async with runtime.transaction(viewer) as tx:
+        held = await dialing.recorded(tx, held, recording=f"{row.id}.mp3", voice="tones")
+        await dialing.analysed(
+            tx,
+            held,
+            summary="Wants a demo.",
+            sentiment=Sentiment.POSITIVE,
+            outcome=Outcome.INTERESTED,
+            action_items=["Send an invitation"],
+            extracted={"company": "Acme"},
+        )
+
+
+def at(text: str) -> datetime:
+    """`2025-01-15T14:00:00Z` as an instant."""
+    return datetime.fromisoformat(text)
+
+
+async def everything(runtime: Runtime, viewer: Viewer) -> None:
+    """At least one row in every table of a workspace: a finished call, one that waits, and what goes with them."""
+    await endpoint(runtime, viewer, description=None)
+    await done(runtime, viewer, await call(runtime, viewer, to="+15551234567"))
+    await call(runtime, viewer)
+    people = await contact_list(runtime, viewer, 2)
+    await campaign(runtime, viewer, contact_ids=people)
+    await appointment(runtime, viewer, contact_id=people[0])
+    await key(runtime, viewer)
+    ours = col(Delivery.workspace_id) == viewer.workspace_id
+    leases = await due.lease(runtime, Delivery, limit=1, seconds=30, where=[ours])
+    sent = await deliveries.load(runtime, leases)
+    async with runtime.transaction(viewer) as tx:
+        await do_not_call.add(tx, {"phone_number": number()})
+        await users.create(tx, address=f"{new_id(tx.now)}@example.com", role="owner")
+        await deliveries.settle(tx, [answer(out, tx.now, status_code=500) for out in sent])
+
+
+def answer(
+    out: deliveries.Outgoing, ended_at: datetime, *, status_code: int | None = 200, **given: Any
+) -> deliveries.Result:
+    """What came of a request that took a quarter of a second."""
+    values: dict[str, Any] = {"error_class": None, "error": None, "response_body": "ok", **given}
+    return deliveries.Result(
+        out, ended_at - timedelta(seconds=0.25), ended_at, duration_ms=250, status_code=status_code, **values
+    )

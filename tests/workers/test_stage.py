@@ -1,0 +1,103 @@
+"""The stage: how it starts, and that it cannot start half."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from schema.clock import SystemClock
+from schema.due import Lease
+from schema.runtime import Runtime
+from schema.settings import Settings
+from tests.support.runtime import Rings
+from workers.stage import Places, Stage
+
+
+class Performer:
+    """Deals with a row by remembering it."""
+
+    queue = "deliveries"
+    places = 2
+    lease_s = 1.0
+
+    def __init__(self, _runtime: Runtime, done: Callable[[int], None]) -> None:
+        self.done = done
+        self.taken: list[Lease] = []
+        self.heard: list[str] = []
+        self.closed_on: str | None = None
+
+    def take(self, leases: Sequence[Lease]) -> None:
+        self.taken.extend(leases)
+        self.done(len(leases))
+
+    def busy(self) -> Sequence[Any]:
+        return []
+
+    def hear(self, topic: str) -> None:
+        self.heard.append(topic)
+
+    async def close(self, timeout_s: float) -> None:
+        self.closed_on = threading.current_thread().name
+
+
+def test_what_keeps_it_from_starting_is_raised_and_no_thread_is_left(settings: Settings, rings: Rings) -> None:
+    """`jobs.md`, rule 10: a failure at the start exits at once."""
+
+    def broken(_runtime: Runtime, _done: Callable[[int], None]) -> Performer:
+        raise RuntimeError("no such carrier")
+
+    stage = Stage(settings, SystemClock(), rings, [broken])
+
+    with pytest.raises(RuntimeError, match="no such carrier"):
+        stage.start()
+
+    assert "stage" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_it_closes_its_performers_on_its_own_thread(settings: Settings, rings: Rings) -> None:
+    made: list[Performer] = []
+
+    def make(runtime: Runtime, done: Callable[[int], None]) -> Performer:
+        made.append(Performer(runtime, done))
+        return made[0]
+
+    stage = Stage(settings, SystemClock(), rings, [make])
+    stage.start()
+    stage.stop()
+
+    assert made[0].closed_on == "stage"
+    assert "stage" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_a_ring_for_a_queue_wakes_its_consumer_and_other_rings_reach_the_performers(
+    settings: Settings, rings: Rings
+) -> None:
+    made: list[Performer] = []
+    stage = Stage(
+        settings, SystemClock(), rings, [lambda runtime, done: made.append(Performer(runtime, done)) or made[0]]
+    )
+    await asyncio.to_thread(stage.start)
+    stage.reserve("deliveries", 0)
+    waiting = asyncio.create_task(asyncio.to_thread(stage.wait, "deliveries", 30.0))
+
+    rings.ring("deliveries")
+    rings.ring("hangups")
+    await asyncio.wait_for(waiting, 5)
+    await asyncio.to_thread(stage.stop)
+
+    assert made[0].heard == ["hangups"]
+
+
+def test_places_are_taken_up_to_what_is_free_and_a_free_one_draws_attention() -> None:
+    places = Places()
+    places.free = 3
+
+    taken = [places.reserve(2), places.reserve(2), places.reserve(2)]
+    attention = places.attention.is_set()
+    places.release(1)
+
+    assert (taken, attention, places.attention.is_set(), places.free) == ([2, 1, 0], False, True, 1)
