@@ -17,6 +17,7 @@ from app.exceptions import EXCEPTION_HANDLERS, CatchExceptions
 from app.graphql import graphql_routes
 from app.health import Check, health_routes
 from app.metrics import CountRequests, Metrics
+from app.openapi import openapi_route
 from app.pages import page_routes
 from app.rate_limit import LocalRateLimiter, RateLimiter, RedisRateLimiter
 from app.recordings import recording_routes
@@ -41,10 +42,11 @@ def create_app(
 
     `limiter` None counts in Redis if the settings name one, else in this process. `metrics` may hold the figures of
     others, `checks` add to `/readyz` (the queue); the database and its migrations are checked already. Raises
-    OperationError, RouteError or TypeError when the REST table does not fit the schema. Serve it with uvicorn's
+    OperationError, RouteError, DescriptionError or TypeError when the REST table does not fit the schema. Serve it with uvicorn's
     `proxy_headers=False` (decision K3), `log_config=None` and `access_log=False`.
     """
     settings = runtime.settings
+    endpoints = compile_endpoints()
     counting = limiter or _limiter(runtime)
     figures = metrics or Metrics()
     ready = {"database": _database_check(runtime), "migrations": _migrations_check(runtime), **(checks or {})}
@@ -59,7 +61,8 @@ def create_app(
 
     app = Starlette(
         routes=[
-            *rest_routes(compile_endpoints()),
+            *rest_routes(endpoints),
+            openapi_route(settings, endpoints),
             *graphql_routes(),
             *recording_routes(runtime),
             *health_routes(ready),

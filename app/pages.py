@@ -62,7 +62,9 @@ h2 { font-size: 1rem; margin: 0 0 .75rem; }
   font-size: .8125rem; color: var(--soft); border: 1px solid var(--line); border-radius: 999px; padding: .1rem .6rem;
 }
 .lead { color: var(--soft); margin: 0 0 1.75rem; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.25rem; margin: 0 0 1rem; }
+section {
+  background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.25rem; margin: 0 0 1rem;
+}
 pre {
   margin: 0; padding: .875rem 1rem; background: var(--code); border: 1px solid var(--line); border-radius: 8px;
   overflow-x: auto; font-size: .8125rem;

@@ -7,13 +7,13 @@ the requests of those d seconds around a whole minute in different windows: exac
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -85,47 +85,69 @@ class LocalRateLimiter:
         if limit is None:
             return _usage(now, None, 0, allowed=True)
         window = int(now // WINDOW_S)
-        used = self.used(window, key)
+        used = self.known(window, key)
         allowed = used + max(cost, 1) <= limit
         if allowed and cost:
             used += cost
+            if window < self._window:  # the clock was set back
+                self._window = 0
             self.note(window, key, used)
         return _usage(now, limit, used, allowed=allowed)
 
-    def used(self, window: int, key: str) -> int:
-        """What is known to be counted for `key`; the counts of any other window are forgotten."""
-        if window != self._window:
-            self._window = window
-            self._used.clear()
-        return self._used.get(key, 0)
+    def known(self, window: int, key: str) -> int:
+        """What is known to be counted for `key` in that window."""
+        return self._used.get(key, 0) if window == self._window else 0
 
     def note(self, window: int, key: str, used: int) -> None:
-        """Remember that `key` has used that much, or more if more is known."""
-        if window != self._window:
+        """Remember that `key` has used that much, or more if more is known, and forget all earlier windows."""
+        if window > self._window:
+            self._window = window
+            self._used.clear()
+        elif window < self._window:
             return
         self._used[key] = max(used, self._used.pop(key, 0))
         if len(self._used) > self._most_keys:
             del self._used[next(iter(self._used))]
 
 
-# One round trip, so that any number of processes count exactly. The caller's own count is a floor: a Redis that was
+# For each key: its cost, its limit, and what this process knows to be counted. That is a floor: a Redis that was
 # emptied, or was away while processes counted for themselves, does not hand out the window a second time.
 _COUNT = """
-local used = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[3]))
-local cost = tonumber(ARGV[1])
-if used + math.max(cost, 1) > tonumber(ARGV[2]) then return {used, 0} end
-if cost > 0 then
-  used = used + cost
-  redis.call('SET', KEYS[1], used, 'EX', ARGV[4])
+local answers = {}
+for i, key in ipairs(KEYS) do
+  local cost, limit, floor = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
+  local used = math.max(tonumber(redis.call('GET', key) or '0'), floor)
+  local allowed = used + math.max(cost, 1) <= limit
+  if allowed and cost > 0 then
+    used = used + cost
+    redis.call('SET', key, used, 'EX', ARGV[1])
+  end
+  answers[2 * i - 1] = used
+  answers[2 * i] = allowed and 1 or 0
 end
-return {used, 1}
+return answers
 """
+_MOST_AT_ONCE = 500
+
+
+class _RedisAway(Exception):
+    """Redis did not answer, or not in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    window: int
+    key: str
+    limit: int
+    cost: int
+    answer: asyncio.Future[tuple[int, bool]]
 
 
 class RedisRateLimiter:
     """Counts in Redis, for all processes together; without Redis, for `cool_down_s` at a time, in this process.
 
-    A request waits for Redis no longer than `timeout_s`, and only one request in each cool-down does while it is away.
+    One question to Redis is under way at a time, and the hits that come meanwhile are the next. A hit waits for Redis
+    hardly longer than `timeout_s`; while Redis is away only one hit in each cool-down does.
     """
 
     def __init__(
@@ -137,15 +159,9 @@ class RedisRateLimiter:
         timeout_s: float = 0.25,
         cool_down_s: float = 1.0,
     ) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=32,
-            timeout=timeout_s,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
+        self._redis = Redis.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
         )
-        self._redis = Redis.from_pool(pool)
         self._script = self._redis.register_script(_COUNT)
         self._clock = clock
         self._local = LocalRateLimiter(clock)
@@ -153,6 +169,8 @@ class RedisRateLimiter:
         self._timeout_s = timeout_s
         self._cool_down_s = cool_down_s
         self._away_until: float | None = None
+        self._waiting: list[_Hit] = []
+        self._asking: asyncio.Task[None] | None = None
 
     async def hit(self, key: str, limit: int | None, cost: int = 1) -> Usage:
         if limit is None:
@@ -160,31 +178,61 @@ class RedisRateLimiter:
         if self._away_until is not None:
             if self._clock.monotonic() < self._away_until:
                 return self._local.count(key, limit, cost)
-            self._away_until = self._clock.monotonic() + self._cool_down_s  # this request tries; the others do not wait
+            self._away_until = self._clock.monotonic() + self._cool_down_s  # this hit tries; the others do not wait
+        now = self._clock.now().timestamp()
+        answer: asyncio.Future[tuple[int, bool]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Hit(int(now // WINDOW_S), key, limit, cost, answer))
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_for_all())
         try:
-            usage = await self._count(key, limit, cost)
-        except (RedisError, OSError, TimeoutError) as error:
-            if self._away_until is None:
-                log.warning("Redis is away: rate limits count per process until it is back", error=type(error).__name__)
-            self._away_until = self._clock.monotonic() + self._cool_down_s
+            used, allowed = await answer
+        except _RedisAway:
             return self._local.count(key, limit, cost)
+        return _usage(now, limit, used, allowed=allowed)
+
+    async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+        await self._redis.aclose()
+
+    async def _ask_for_all(self) -> None:
+        hits: list[_Hit] = []
+        try:
+            while self._waiting:
+                hits, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+                await self._ask(hits)
+                self._is_back()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._is_away(error)
+        finally:  # whatever happened, nobody waits for ever
+            self._asking = None
+            left, self._waiting = [*hits, *self._waiting], []
+            for hit in left:
+                if not hit.answer.done():
+                    hit.answer.set_exception(_RedisAway())
+
+    async def _ask(self, hits: Sequence[_Hit]) -> None:
+        names = [f"{self._prefix}:{hit.window}:{hit.key}" for hit in hits]
+        numbers = [3 * WINDOW_S]
+        for hit in hits:
+            numbers += [hit.cost, hit.limit, self._local.known(hit.window, hit.key)]
+        async with asyncio.timeout(self._timeout_s):
+            answers = await self._script(keys=names, args=numbers)
+        for hit, used, allowed in zip(hits, answers[::2], answers[1::2], strict=True):
+            self._local.note(hit.window, hit.key, used)
+            if not hit.answer.done():  # else its request was cancelled
+                hit.answer.set_result((used, bool(allowed)))
+
+    def _is_away(self, error: Exception) -> None:
+        if self._away_until is None:
+            log.warning("Redis is away: rate limits count per process until it is back", error=type(error).__name__)
+        self._away_until = self._clock.monotonic() + self._cool_down_s
+
+    def _is_back(self) -> None:
         if self._away_until is not None:
             log.info("Redis is back: rate limits count for all processes together")
             self._away_until = None
-        return usage
-
-    async def close(self) -> None:
-        await self._redis.aclose()
-
-    async def _count(self, key: str, limit: int, cost: int) -> Usage:
-        now = self._clock.now().timestamp()
-        window = int(now // WINDOW_S)
-        floor = self._local.used(window, key)
-        name = f"{self._prefix}:{window}:{key}"
-        async with asyncio.timeout(self._timeout_s):
-            used, allowed = await self._script(keys=[name], args=[cost, limit, floor, 3 * WINDOW_S])
-        self._local.note(window, key, used)
-        return _usage(now, limit, used, allowed=bool(allowed))
 
 
 def _usage(now: float, limit: int | None, used: int, *, allowed: bool) -> Usage:

@@ -49,11 +49,13 @@ async def lease(
             return []  # a probe costs no write lock
     else:
         due = due.with_for_update(skip_locked=True)
+    # PostgreSQL may run a subquery again for every row, and then finds others than the first time; a CTE runs once.
+    taken = due.cte("taken")
     async with runtime.transaction(None) as tx:
         until = tx.now + timedelta(seconds=seconds)
         statement = (
             update(table)
-            .where(col(table.id).in_(due))
+            .where(col(table.id).in_(select(taken.c.id)))
             .values(version=table.version + 1, due_at=until)
             .returning(col(table.id), col(table.version))
             .execution_options(synchronize_session=False)

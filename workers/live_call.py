@@ -111,7 +111,7 @@ class LiveCall:
             case Answered(by=by, at=at):
                 await self._answered(session, by=by, at=at)
             case Ended(ending=ending):
-                self._over(ending)
+                self._start(self._over_once_told(ending))
 
     async def _catch_up(self, leg: Leg, session: LegSession) -> None:
         """What happened while nobody listened: events before `attach` do not come again."""
@@ -131,6 +131,12 @@ class LiveCall:
         self.answered_at, self.answered_by = self.answered_at or at, by
         self._talk = self._start(self._converse(session, by, resumed=was_talking))
         await self._write(dialing.answered, at=at, by=by)
+
+    async def _over_once_told(self, ending: Ending) -> None:
+        """A conversation under way learns of the end too, and knows better why the callee hung up: wait for its word."""
+        if self._talk is not None and self._reason is None:
+            await asyncio.wait({self._talk}, timeout=ENDING_WITHIN_S)
+        self._over(ending)
 
     def _over(self, ending: Ending) -> None:
         if not self._ending.done():
@@ -168,12 +174,14 @@ class LiveCall:
             if over.ending is not None:
                 self._over(over.ending)
             else:
-                await self._wait_until_over()
+                self._start(self._wait_until_over())
             return
         await self._concluded(conclusion)
 
     async def _concluded(self, conclusion: Conclusion) -> None:
-        self.message_left = conclusion.message_left
+        self.message_left, self.answered_by = conclusion.message_left, conclusion.answered_by
+        if conclusion.failure is not None:
+            log.warning("the brain failed", call_id=self._call.id, reason=conclusion.failure)
         if conclusion.ending is not None:
             self._over(conclusion.ending)
         else:

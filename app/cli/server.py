@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -16,6 +18,7 @@ from schema.version import VERSION
 if TYPE_CHECKING:
     import socket
 
+    from app.stopping import Stopping
     from schema.services.seed import Seed
     from schema.settings import Settings
 
@@ -38,19 +41,19 @@ def up(host: Host = None, port: Port = None, data: Data = None) -> None:
     from app.listening import address_of
     from app.stopping import Stopping
 
-    settings, listener = _listening(host, port, data)
-    stopping = Stopping()
-    run(_migrate(settings))
-    seed = run(_plant(settings))
-    address = address_of(settings.host, settings.port)
-    if seed is not None:
-        from app.welcome import print_welcome
+    with _listening(host, port, data) as (settings, listener):
+        stopping = Stopping()
+        run(_migrate(settings))
+        seed = run(_plant(settings))
+        address = address_of(settings.host, settings.port)
+        if seed is not None:
+            from app.welcome import print_welcome
 
-        print_welcome(seed, settings, address)
+            print_welcome(seed, settings, address)
 
-    from app.serving import serve as serve_until_stopped
+        from app.serving import serve as serve_until_stopped
 
-    serve_until_stopped(settings, listener, stopping, with_workers=True, ready=lambda: _announce(address))
+        serve_until_stopped(settings, listener, stopping, with_workers=True, ready=lambda: _announce(address))
 
 
 def serve(
@@ -66,17 +69,22 @@ def serve(
     """
     from app.listening import address_of
     from app.serving import serve as serve_until_stopped
-    from app.serving import serve_process
     from app.stopping import Stopping
+
+    with _listening(host, port, data) as (settings, listener):
+        run(_check_migrations(settings))
+        stopping = Stopping()
+        address = address_of(settings.host, settings.port)
+        if workers == 1:
+            serve_until_stopped(settings, listener, stopping, with_workers=False, ready=lambda: _announce(address))
+        else:
+            raise typer.Exit(_serve_many(workers, settings, listener, stopping, address))
+
+
+def _serve_many(workers: int, settings: Settings, listener: socket.socket, stopping: Stopping, address: str) -> int:
+    from app.serving import serve_process
     from app.supervisor import Supervisor
 
-    settings, listener = _listening(host, port, data)
-    run(_check_migrations(settings))
-    address = address_of(settings.host, settings.port)
-    stopping = Stopping()
-    if workers == 1:
-        serve_until_stopped(settings, listener, stopping, with_workers=False, ready=lambda: _announce(address))
-        return
     if settings.redis_url is None:
         typer.echo(
             "Warning: without VOXFORGE_REDIS_URL each process counts requests for itself, "
@@ -86,8 +94,7 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="voxforge-metrics-") as figures:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", figures)  # where the processes add their figures up
         supervisor = Supervisor("serve", workers, serve_process, settings, listener)
-        status = supervisor.run(stopping, lambda: _announce(address))
-    raise typer.Exit(status)
+        return supervisor.run(stopping, lambda: _announce(address))
 
 
 def work(
@@ -125,7 +132,8 @@ def migrate(data: Data = None) -> None:
     typer.echo(f"The database is up to date ({after})." if before == after else f"Migrated to {after}.")
 
 
-def _listening(host: str | None, port: int | None, data: Path | None) -> tuple[Settings, socket.socket]:
+@contextmanager
+def _listening(host: str | None, port: int | None, data: Path | None) -> Iterator[tuple[Settings, socket.socket]]:
     """The settings, with the port that was got, and the socket that listens on it."""
     from app import logs
     from app.listening import listen, port_of
@@ -133,8 +141,8 @@ def _listening(host: str | None, port: int | None, data: Path | None) -> tuple[S
 
     settings = load_settings(host=host, port=port, data=data)
     logs.configure(settings.log_format)
-    listener = listen(settings.host, settings.port)
-    return settings.model_copy(update={"port": port_of(listener)}), listener
+    with listen(settings.host, settings.port) as listener:
+        yield settings.model_copy(update={"port": port_of(listener)}), listener
 
 
 async def _migrate(settings: Settings) -> tuple[str | None, str]:

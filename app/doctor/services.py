@@ -71,8 +71,8 @@ async def _queues(settings: Settings) -> list[Finding]:
 
 def _queue(table: str, found: Backlog) -> Finding:
     if found.due == 0:
-        return fine("queue", f"No {table} are due")
-    says = f"{found.due} {table} due, the oldest for {found.oldest_s:.0f} s"
+        return fine("queue", f"{table}: none due")
+    says = f"{table}: {found.due} due, the oldest for {found.oldest_s:.0f} s"
     if found.oldest_s < LONG_S:
         return fine("queue", says)
     return note("queue", says, "Nothing works on them: start voxforge up or voxforge work")

@@ -104,7 +104,7 @@ def _field_readers(type: GraphQLInputObjectType) -> tuple[dict[str, Read], list[
     readers: dict[str, Read] = {}
     for name, field in type.fields.items():
         read = value_reader(field.type)
-        readers[name] = _never_null(read) if _refuses_null(field) else read
+        readers[name] = _never_null(read) if refuses_null(field) else read
     return readers, [name for name, field in type.fields.items() if is_required_input_field(field)]
 
 
@@ -115,7 +115,7 @@ def _read_field(read: Read, name: str, value: object) -> object:
         raise refused.at(name) from None
 
 
-def _refuses_null(field: GraphQLInputField) -> bool:
+def refuses_null(field: GraphQLInputField) -> bool:
     """Whether the field may be left out but not be null: Strawberry's `Maybe[T]`, unlike `Maybe[T | None]`.
 
     GraphQL has no such type (the field's is nullable), and Strawberry's own rule looks at literals, not at variables.

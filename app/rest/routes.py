@@ -11,8 +11,8 @@ PREFIX = "/api/v1"
 class Route:
     """One row. Parameters of the path and the query are the operation's variables; the JSON body is its `$input`.
 
-    `page`: the answer is the bare array of the page's `nodes`, and the rest of the page goes into headers (decision R2).
-    `location`: where the created resource is, when it is not below the path itself.
+    `page`: the answer is the bare array of the page's `nodes`; `X-Total-Count` and `Link` say the rest (decision R2).
+    `location`: what the created resource is below, when that is not the path itself.
     """
 
     method: str

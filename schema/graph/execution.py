@@ -15,6 +15,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
+    GraphQLField,
     GraphQLInputType,
     GraphQLNonNull,
     GraphQLOutputType,
@@ -28,6 +29,7 @@ from graphql import (
     separate_operations,
     type_from_ast,
     validate,
+    value_from_ast_untyped,
 )
 from strawberry import Schema
 from strawberry.execution import optimized_is_awaitable
@@ -49,20 +51,25 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of an operation, by its GraphQL type; `required` when it must be given."""
+    """A variable of an operation, by its GraphQL type; `required` when it must be given, else its `default` if any."""
 
     name: str
     type: GraphQLInputType
     required: bool
+    default: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class RootField:
-    """The one field an operation selects: what its answer is called there, its type, and what is selected of it."""
+    """The one field an operation selects: what its answer is called there, its type, and what is selected of it.
+
+    `definition` is the schema's own, with its description.
+    """
 
     key: str
     type: GraphQLOutputType
     selection: SelectionSetNode | None
+    definition: GraphQLField
 
 
 class Operation:
@@ -123,7 +130,8 @@ def _variables(schema: GraphQLSchema, definition: OperationDefinitionNode) -> di
         type = type_from_ast(schema, node.type)
         name = node.variable.name.value
         required = isinstance(type, GraphQLNonNull) and node.default_value is None
-        found[name] = Variable(name, type, required)  # type: ignore[arg-type]  # validated: an input type
+        default = value_from_ast_untyped(node.default_value) if node.default_value else None
+        found[name] = Variable(name, type, required, default)  # type: ignore[arg-type]  # validated: an input type
     return found
 
 
@@ -136,4 +144,4 @@ def _root_field(schema: GraphQLSchema, definition: OperationDefinitionNode, name
     field = root_type.fields.get(node.name.value) if root_type else None
     if field is None or node.directives:
         raise OperationError(f"operation {name} must select a root field of the schema, without directives")
-    return RootField((node.alias or node.name).value, field.type, node.selection_set)
+    return RootField((node.alias or node.name).value, field.type, node.selection_set, field)

@@ -32,6 +32,7 @@ async def upgrade(settings: Settings) -> tuple[str | None, str]:
     """Bring the database to the newest revision; safe to run again and from several hosts. Returns (before, after)."""
     if settings.dialect == "sqlite":
         settings.sqlite_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings.sqlite_path.touch(mode=0o600)  # it holds the secrets that webhooks are signed with
     database = open_database(settings)
     try:
         async with database.gate.hold(), database.engine.begin() as connection:

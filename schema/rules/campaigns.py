@@ -13,6 +13,8 @@ from schema.rules.windows import CallWindow, next_open, parse_window
 
 MAX_ENROLLED_A_REQUEST = 10_000
 RETRIABLE = ("busy", "no-answer", "voicemail")
+ATTEMPTS = integer(1, 5)  # decision P5
+DELAY_MINUTES = integer(1, 10_080)
 
 
 class CampaignStatus(StrEnum):
@@ -52,12 +54,12 @@ def retry_policy(value: Any, name: str) -> dict[str, Any]:
     """`{"maxAttempts": 1–5, "delayMinutes": […], "on": […]}` (decision P5)."""
     if not isinstance(value, dict):
         raise Invalid(f"{name} must be an object")
-    attempts = integer(1, 5)(value.get("max_attempts"), f"{name}.maxAttempts")
+    attempts = ATTEMPTS(value.get("max_attempts"), f"{name}.maxAttempts")
     delays = value.get("delay_minutes") or []
     if not isinstance(delays, list) or len(delays) > attempts - 1:
         raise Invalid(f"{name}.delayMinutes must have at most one delay for each retry")
     for delay in delays:
-        integer(1, 10_080)(delay, f"{name}.delayMinutes")
+        DELAY_MINUTES(delay, f"{name}.delayMinutes")
     if attempts > 1 and not delays:
         raise Invalid(f"{name}.delayMinutes must have at least one delay")
     reasons = value.get("on")

@@ -10,6 +10,8 @@ from schema.rules.fields import Field, Shape, email, phone_number, text
 from schema.rules.windows import parse_zone
 
 MAX_CUSTOM_FIELDS = 50
+CUSTOM_NAME = text(1, 64)
+CUSTOM_TEXT = text(0, 1_000)
 
 
 class DoNotCallSource(StrEnum):
@@ -25,12 +27,11 @@ def custom_fields(value: Any, name: str) -> dict[str, str | int | float | bool |
         raise Invalid(f"{name} must be an object")
     if len(value) > MAX_CUSTOM_FIELDS:
         raise Invalid(f"{name} must have at most {MAX_CUSTOM_FIELDS} fields")
-    check_text = text(0, 1_000)
     clean: dict[str, str | int | float | bool | None] = {}
     for key, item in value.items():
-        text(1, 64)(key, f"{name} names")
+        CUSTOM_NAME(key, f"{name} names")
         if isinstance(item, str):
-            clean[key] = check_text(item, f"{name}.{key}")
+            clean[key] = CUSTOM_TEXT(item, f"{name}.{key}")
         elif item is None or isinstance(item, bool | int | float):
             clean[key] = item
         else:

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from schema.errors import Invalid
 from schema.rules.addresses import Network, check_url
-from schema.rules.fields import Field, Shape, flag, text
+from schema.rules.fields import Field, Shape, flag, integer, text
 from schema.rules.webhooks import EventType, parse_events
 
 MAX_OVERLAP_S = 86_400
 DEFAULT_OVERLAP_S = 86_400  # decision W3
+OVERLAP_S = integer(0, MAX_OVERLAP_S)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlCheck:
+    """Where deliveries may go under the settings."""
+
+    allow_http: bool
+    allow_networks: Sequence[Network]
+
+    def __call__(self, value: Any, name: str) -> str:
+        if not isinstance(value, str):
+            raise Invalid(f"{name} must be a string")
+        return check_url(value, allow_http=self.allow_http, allow_networks=self.allow_networks, field=name)
 
 
 def events(value: Any, name: str) -> list[str]:
@@ -24,14 +39,8 @@ def events(value: Any, name: str) -> list[str]:
 
 def endpoint(*, allow_http: bool, allow_networks: Sequence[Network]) -> Shape:
     """The shape of an endpoint under the addresses that the settings open."""
-
-    def url(value: Any, name: str) -> str:
-        if not isinstance(value, str):
-            raise Invalid(f"{name} must be a string")
-        return check_url(value, allow_http=allow_http, allow_networks=allow_networks, field=name)
-
     return Shape(
-        url=Field(url, required=True),
+        url=Field(UrlCheck(allow_http, allow_networks), required=True),
         description=Field(text(0, 500), nullable=True),
         events=Field(events, default=lambda: [event.value for event in EventType]),
         is_active=Field(flag, default=True),
@@ -40,6 +49,4 @@ def endpoint(*, allow_http: bool, allow_networks: Sequence[Network]) -> Shape:
 
 def overlap(seconds: int) -> timedelta:
     """How long an old secret stays good after a rotation: 0 to 24 hours. Raises Invalid."""
-    if not 0 <= seconds <= MAX_OVERLAP_S:
-        raise Invalid(f"overlapSeconds must be between 0 and {MAX_OVERLAP_S}")
-    return timedelta(seconds=seconds)
+    return timedelta(seconds=OVERLAP_S(seconds, "overlapSeconds"))

@@ -68,50 +68,94 @@ class Shape:
         return clean
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"  # the characters of which no text has any, as between [ and ]
+_CONTROL = re.compile(rf"[{CONTROL}\ud800-\udfff]")
+
+# The checks that come with numbers are values of their own, so that the API's description can read them.
 
 
-def text(low: int, high: int, *, strip: bool = True) -> Check:
-    """A string of `low` to `high` characters, without control characters."""
+@dataclass(frozen=True, slots=True)
+class TextCheck:
+    """A string of `low` to `high` characters, counted without the space around it if that is stripped."""
 
-    def check(value: Any, name: str) -> str:
+    low: int
+    high: int
+    strip: bool
+
+    def __call__(self, value: Any, name: str) -> str:
         if not isinstance(value, str):
             raise Invalid(f"{name} must be a string")
         if _CONTROL.search(value):
             raise Invalid(f"{name} must not contain control characters")
-        clean = value.strip() if strip else value
-        if not low <= len(clean) <= high:
-            if low and not clean:
+        clean = value.strip() if self.strip else value
+        if not self.low <= len(clean) <= self.high:
+            if self.low and not clean:
                 raise Invalid(f"{name} must not be empty")
-            raise Invalid(f"{name} must be between {low} and {high:,} characters")
+            raise Invalid(f"{name} must be between {self.low} and {self.high:,} characters")
         return clean
 
-    return check
 
+@dataclass(frozen=True, slots=True)
+class PatternCheck:
+    """A string of at most `high` characters that matches `pattern` whole."""
 
-def matching(pattern: str, says: str, *, high: int = 200) -> Check:
-    """A string that matches `pattern` whole; `says` completes `<name> must be …`."""
-    compiled = re.compile(pattern)
+    pattern: str
+    says: str
+    high: int
 
-    def check(value: Any, name: str) -> str:
-        if not isinstance(value, str) or len(value) > high or not compiled.fullmatch(value):
-            raise Invalid(f"{name} must be {says}")
+    def __call__(self, value: Any, name: str) -> str:
+        if not isinstance(value, str) or len(value) > self.high or not re.fullmatch(self.pattern, value):
+            raise Invalid(f"{name} must be {self.says}")
         return value
 
-    return check
 
-
-def integer(low: int, high: int, unit: str = "") -> Check:
+@dataclass(frozen=True, slots=True)
+class IntegerCheck:
     """A whole number from `low` to `high`."""
 
-    def check(value: Any, name: str) -> int:
+    low: int
+    high: int
+    unit: str
+
+    def __call__(self, value: Any, name: str) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise Invalid(f"{name} must be a whole number")
-        if not low <= value <= high:
-            raise Invalid(f"{name} must be between {low} and {high}{' ' + unit if unit else ''}")
+        if not self.low <= value <= self.high:
+            raise Invalid(f"{name} must be between {self.low} and {self.high}{' ' + self.unit if self.unit else ''}")
         return value
 
-    return check
+
+@dataclass(frozen=True, slots=True)
+class ChoiceCheck:
+    """One of an enum's values."""
+
+    kind: type[StrEnum]
+
+    def __call__(self, value: Any, name: str) -> StrEnum:
+        try:
+            return self.kind(value)
+        except ValueError:
+            raise Invalid(f"{name} must be one of: {', '.join(member.value for member in self.kind)}") from None
+
+
+def text(low: int, high: int, *, strip: bool = True) -> TextCheck:
+    """A string of `low` to `high` characters, without control characters."""
+    return TextCheck(low, high, strip)
+
+
+def matching(pattern: str, says: str, *, high: int = 200) -> PatternCheck:
+    """A string that matches `pattern` whole; `says` completes `<name> must be …`."""
+    return PatternCheck(pattern, says, high)
+
+
+def integer(low: int, high: int, unit: str = "") -> IntegerCheck:
+    """A whole number from `low` to `high`."""
+    return IntegerCheck(low, high, unit)
+
+
+def choice(kind: type[StrEnum]) -> ChoiceCheck:
+    """One of an enum's values."""
+    return ChoiceCheck(kind)
 
 
 def flag(value: Any, name: str) -> bool:
@@ -119,18 +163,6 @@ def flag(value: Any, name: str) -> bool:
     if not isinstance(value, bool):
         raise Invalid(f"{name} must be true or false")
     return value
-
-
-def choice(kind: type[StrEnum]) -> Check:
-    """One of an enum's values."""
-
-    def check(value: Any, name: str) -> StrEnum:
-        try:
-            return kind(value)
-        except ValueError:
-            raise Invalid(f"{name} must be one of: {', '.join(member.value for member in kind)}") from None
-
-    return check
 
 
 def instant(value: Any, name: str) -> datetime:

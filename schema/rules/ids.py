@@ -12,7 +12,8 @@ _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _RANDOM_RANGE = 36**13  # 67 bits; the 11 characters before them hold microseconds until the year 6142
-_SHAPE = re.compile(r"c[0-9a-z]{24}", re.ASCII)
+ID = "c[0-9a-z]{24}"
+_SHAPE = re.compile(ID, re.ASCII)
 
 # A clock that goes back by less than this is outrun; by more, it was set on purpose and is followed.
 _BACKWARDS_TICKS = 60_000_000

@@ -11,7 +11,8 @@ from phonenumbers import timezone as number_zones
 
 from schema.errors import Invalid
 
-_SHAPE = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
+E164 = r"\+[1-9][0-9]{1,14}"
+_SHAPE = re.compile(E164, re.ASCII)
 _UNKNOWN_REGIONS = frozenset({"001", "ZZ"})
 _UNKNOWN_ZONE = "Etc/Unknown"
 

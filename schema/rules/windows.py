@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from schema.errors import Invalid
 
-_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+CLOCK = "([01][0-9]|2[0-3]):([0-5][0-9])"
+_CLOCK = re.compile(CLOCK, re.ASCII)
 _NOT_PLACES = frozenset({"Factory", "localtime", "posixrules"})
 
 # Far enough to pass a day that a zone skipped altogether (Apia, 2011-12-30) and one whose window fell into a gap.

@@ -190,8 +190,8 @@ async def ended(
     Returns the lease to process a connected call under, None when nothing is left to do. Raises Fenced.
     """
     call = await _held(tx, held)
-    if answered_at is not None and call.answered_at is None:  # the answer's own event was lost or late
-        call.answered_at, call.answered_by = answered_at, answered_by
+    call.answered_at = call.answered_at or answered_at  # the answer's own event may have been lost or late
+    call.answered_by = answered_by or call.answered_by  # what was said shows better than the carrier's guess
     return await _finish(
         tx,
         held,

@@ -172,6 +172,35 @@ def test_processes_share_one_limit(redis_url: str) -> None:
     assert sum(allowed) == 300
 
 
+async def test_any_number_of_hits_at_once_are_few_questions(redis_url: str, clock: VirtualClock) -> None:
+    limiter = RedisRateLimiter(redis_url, clock)
+    keys = [f"key {number % 7}" for number in range(1200)]
+
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        await client.config_resetstat()
+        usages = await asyncio.gather(*(limiter.hit(key, 100, cost=number % 3) for number, key in enumerate(keys)))
+        info = await client.info("commandstats")
+        counted = {key: int(await client.get(f"voxforge:rate:{RESET // 60 - 1}:{key}")) for key in set(keys)}
+    assert info["cmdstat_evalsha"]["calls"] <= 5
+    for key in set(keys):
+        spent = [number % 3 for number, usage in enumerate(usages) if keys[number] == key and usage.allowed]
+        assert counted[key] == sum(spent)
+        assert counted[key] in (99, 100)
+    await limiter.close()
+
+
+async def test_closing_leaves_nobody_waiting(gate: Gate, clock: VirtualClock) -> None:
+    limiter = RedisRateLimiter(gate.url, clock, timeout_s=60)
+    gate.freeze()
+    hits = [asyncio.create_task(limiter.hit("key", 2)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+
+    await limiter.close()
+
+    async with asyncio.timeout(5):
+        assert [(await hit).allowed for hit in hits] == [True, True, False]
+
+
 async def test_redis_forgets_a_window(redis_url: str, clock: VirtualClock) -> None:
     limiter = RedisRateLimiter(redis_url, clock)
 

@@ -24,11 +24,6 @@ TABLES = sorted(
 )
 
 
-@pytest.fixture
-async def viewer(runtime: Runtime) -> Viewer:
-    return await seeds.workspace(runtime)
-
-
 def values(row: Any, table: type[Table]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in table.__table__.columns.keys()}  # noqa: SIM118 (columns, not a dict)
 

@@ -32,11 +32,6 @@ OWNED = sorted(
 UNKNOWN = "c0000000000000000unknown0"
 
 
-@pytest.fixture
-async def viewer(runtime: Runtime) -> Viewer:
-    return await seeds.workspace(runtime)
-
-
 async def names(runtime: Runtime) -> list[str]:
     return [row.name for row in await runtime.database.read(select(Agent).order_by(col(Agent.id)))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 from sqlalchemy import select
 
@@ -10,7 +11,7 @@ from schema.rules.calls import CallPhase, CallStatus
 from schema.rules.campaigns import CampaignStatus
 from schema.rules.webhooks import DeliveryState, EventType
 from schema.runtime import Runtime
-from schema.tables import Call, Campaign, Delivery, Event
+from schema.tables import Call, Campaign, Delivery, Event, Table
 
 _FINAL = {CallStatus.COMPLETED, CallStatus.FAILED}
 
@@ -59,3 +60,12 @@ async def wrong_events(runtime: Runtime) -> list[str]:
         elif after and EventType.CALL_ENDED not in kinds:
             wrong.append(f"call {call.id} did not connect and told {[kind.value for kind in after]}")
     return wrong
+
+
+async def rows(runtime: Runtime) -> dict[str, list[dict[str, Any]]]:
+    """Every row of the database, by table: what a refusal must leave as it was."""
+    found = {}
+    for table in Table.metadata.sorted_tables:
+        read = await runtime.database.read(select(table).order_by(table.c.id))
+        found[table.name] = [{column.name: getattr(row, column.name) for column in table.columns} for row in read]
+    return found

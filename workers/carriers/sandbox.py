@@ -38,7 +38,7 @@ SUBMISSION_TIMEOUT_S = 3.0
 POLL_S = 0.25
 """Real seconds between two looks for legs that were hung up by another process; one query for all legs."""
 
-log = structlog.get_logger(logger="workers.carriers.sandbox")
+log = structlog.get_logger("voxforge.sandbox")
 
 
 class SandboxCarrier:

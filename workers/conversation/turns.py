@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from schema.rules.calls import Role
 
@@ -13,7 +15,6 @@ class ToolCall:
 
     name: str
     arguments: str = "{}"
-    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,12 @@ class Turn:
     start: float
     end: float
     call: ToolCall | None = None
+
+    @classmethod
+    def from_line(cls, line: Mapping[str, Any]) -> Turn:
+        """A turn of a transcript as it is stored."""
+        return cls(Role(line["role"]), line["text"], line["start"], line["end"])
+
+    def as_line(self) -> dict[str, Any]:
+        """The turn as a transcript stores and shows it."""
+        return {"role": self.role.value, "text": self.text, "start": self.start, "end": self.end}

@@ -1,0 +1,200 @@
+"""Signed POSTs by the real path: Dramatiq's consumer leases rows, the stage sends them to a receiver and settles them.
+
+A process of its own, `deliveries.py ENDPOINTS DELIVERIES`, over the database of its settings; prints JSON.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dramatiq
+from processes import HERE
+from sqlalchemy import delete, func, insert, select
+from sqlmodel import col
+
+from app import logs
+from schema import migrations
+from schema.bell import LocalBell
+from schema.clock import SystemClock
+from schema.rules.plans import Plan
+from schema.rules.webhooks import DeliveryState, EventType, new_secret, render, sample_data
+from schema.runtime import Runtime, Transaction, Viewer
+from schema.services import webhooks, workspaces
+from schema.settings import Settings, load_settings
+from schema.tables import Delivery, DeliveryAttempt, Event, WebhookEndpoint
+from workers.broker import broker
+from workers.stage import Stage
+from workers.webhooks import Deliveries
+
+_TIMEOUT_S = 120
+_POLL_MS = 250
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a round came to; all but `deliveries` and `endpoints` is about the time between the first and the last."""
+
+    endpoints: int
+    deliveries: int
+    seconds: float
+    cpu_s: float
+
+
+class Counting:
+    """Counts places given back: a delivery gives its place back when its result has been written."""
+
+    def __init__(self, wanted: int) -> None:
+        self._left = wanted
+        self.finished = threading.Event()
+
+    def make(self, runtime: Runtime, done: Callable[[int], None]) -> Deliveries:
+        """The performer, counted."""
+
+        def counted(places: int) -> None:
+            done(places)
+            self._left -= places
+            if self._left <= 0:
+                self.finished.set()
+
+        return Deliveries(runtime, counted)
+
+
+async def seed(settings: Settings, port: int, secret: str, endpoints: int, deliveries: int) -> None:
+    """Due deliveries to that many endpoints of one receiver, in a database that keeps nothing else of their kind."""
+    await migrations.upgrade(settings)
+    runtime = Runtime.open(settings)
+    try:
+        async with runtime.transaction(None) as tx:
+            for table in (DeliveryAttempt, Delivery, Event, WebhookEndpoint):
+                await tx.execute(delete(table))
+            there = await workspaces.everything(tx)
+            workspace = there[0] if there else await workspaces.create(tx, name="Deliveries", plan=Plan.ENTERPRISE)
+            await tx.flush()
+            tx.viewer = Viewer(workspace.id, workspace.plan)
+            await _seed(tx, port, secret, endpoints, deliveries)
+    finally:
+        await runtime.close()
+
+
+async def _seed(tx: Transaction, port: int, secret: str, endpoints: int, deliveries: int) -> None:
+    made = [
+        await webhooks.create(tx, {"url": f"http://127.0.0.1:{port}/hooks/{i}", "events": ["call.ended"]})
+        for i in range(endpoints)
+    ]
+    for endpoint in made:
+        endpoint.secret = secret
+    await tx.flush()
+    kind = EventType.CALL_ENDED
+    base = {"workspace_id": tx.workspace_id, "created_at": tx.now}
+    events = [
+        {**base, "id": tx.new_id(), "type": kind, "body": render(kind, tx.now, sample_data(kind))}
+        for _ in range(deliveries // endpoints)
+    ]
+    await tx.execute(insert(Event.__table__), events)
+    row = {
+        **base,
+        "event": kind,
+        "state": DeliveryState.PENDING,
+        "trigger": "automatic",
+        "retries": True,
+        "automatic_attempts": 0,
+        "attempts_made": 0,
+        "version": 0,
+        "due_at": tx.now,
+    }
+    rows = [
+        {**row, "id": tx.new_id(), "event_id": event["id"], "endpoint_id": endpoint.id}
+        for event in events
+        for endpoint in made
+    ]
+    await tx.execute(insert(Delivery.__table__), rows)
+
+
+def send(settings: Settings, endpoints: int, deliveries: int) -> Outcome:
+    """Send all that is due. Raises TimeoutError."""
+    counting = Counting(deliveries)
+    stage = Stage(settings, SystemClock(), LocalBell(), [counting.make])
+    worker = dramatiq.Worker(broker, queues={webhooks.QUEUE}, worker_threads=2, worker_timeout=_POLL_MS)
+    stage.start()
+    broker.floor = stage
+    begun, cpu_begun = time.perf_counter(), time.process_time()
+    worker.start()
+    try:
+        if not counting.finished.wait(_TIMEOUT_S):
+            raise TimeoutError(f"{deliveries} deliveries were not sent within {_TIMEOUT_S} s")
+        return Outcome(endpoints, deliveries, time.perf_counter() - begun, time.process_time() - cpu_begun)
+    finally:
+        worker.stop()
+        stage.stop()
+
+
+async def verify(settings: Settings, deliveries: int) -> None:
+    """Every delivery is delivered, by one attempt. Raises RuntimeError."""
+    runtime = Runtime.open(settings)
+    try:
+        delivered = select(func.count().label("n")).where(col(Delivery.state) == DeliveryState.DELIVERED)
+        attempts = select(func.count().label("n")).where(col(DeliveryAttempt.status_code) == 200)
+        found = [(await runtime.database.read(statement))[0].n for statement in (delivered, attempts)]
+    finally:
+        await runtime.close()
+    if found != [deliveries, deliveries]:
+        raise RuntimeError(f"{deliveries} sent, but {found[0]} delivered by {found[1]} attempts")
+
+
+@contextmanager
+def receiving(secret: str, deliveries: int) -> Iterator[int]:
+    """A receiver; yields its port. Raises RuntimeError unless it gets that many requests, each of them signed."""
+    command = [sys.executable, "-S", str(HERE / "receiver.py"), secret]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            said, _ = process.communicate()
+    got = json.loads(said)
+    if got != {"received": deliveries, "unsigned": 0}:
+        raise RuntimeError(f"{deliveries} sent, but the receiver says {got}")
+
+
+def main() -> None:
+    """One round."""
+    endpoints, deliveries = map(int, sys.argv[1:])
+    logs.configure("json", level="WARNING")
+    settings = load_settings()
+    secret = new_secret()
+    with receiving(secret, deliveries) as port:
+        asyncio.run(seed(settings, port, secret, endpoints, deliveries))
+        outcome = send(settings, endpoints, deliveries)
+        asyncio.run(verify(settings, deliveries))
+    print(json.dumps({name: getattr(outcome, name) for name in Outcome.__slots__}))
+
+
+def run(settings: dict[str, str], endpoints: int, deliveries: int) -> dict[str, Any]:
+    """One round in a process of its own."""
+    from processes import Unwell, child_environment  # noqa: PLC0415 (of the process that measures, not of the one that sends)
+
+    development = {"VOXFORGE_WEBHOOK_ALLOW_HTTP": "true", "VOXFORGE_WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8"}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "deliveries.py"), str(endpoints), str(deliveries)],
+        cwd=settings["VOXFORGE_DATA"],
+        env=child_environment({**settings, **development}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Unwell(f"The deliveries broke off:\n{done.stderr[-3000:]}")
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    return outcome
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # Dramatiq's threads are daemons, and have nothing left to do

@@ -1,0 +1,83 @@
+"""A profiler by sampling, in the process that is looked at: every millisecond of CPU, who is on the stack?
+
+A thread that waits is not counted. The handler runs between two bytecodes of the main thread, so that time in a C
+function counts for the Python function that called it.
+"""
+
+import json
+import linecache
+import signal
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+
+_EVERY_S = 0.001
+_WAITING = frozenset({"wait", "_wait_for_tstate_lock", "select", "_end_in_time"})
+_DEEPEST = 200
+
+
+class Sampler:
+    """Counts functions: `own` where they are on top of a stack, `under` where they are anywhere in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._own: Counter[str] = Counter()
+        self._under: Counter[str] = Counter()
+        self._samples = 0
+        self._main = threading.main_thread().ident
+
+    def start(self) -> None:
+        """Forget what was, and sample."""
+        self._own.clear()
+        self._under.clear()
+        self._samples = 0
+        signal.signal(signal.SIGPROF, self._sample)
+        signal.setitimer(signal.ITIMER_PROF, _EVERY_S, _EVERY_S)
+
+    def stop(self) -> None:
+        """Stop, and write what was seen."""
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        seen = {"samples": self._samples, "own": dict(self._own), "under": dict(self._under)}
+        aside = self._path.with_suffix(".part")
+        aside.write_text(json.dumps(seen))
+        aside.rename(self._path)
+
+    def _sample(self, _number: int, frame: FrameType | None) -> None:
+        for thread, top in sys._current_frames().items():  # noqa: SLF001 (documented, despite its name)
+            self._count(frame if thread == self._main else top, main=thread == self._main)
+
+    def _count(self, frame: FrameType | None, *, main: bool) -> None:
+        if frame is None or _is_waiting(frame, main=main):
+            return
+        self._samples += 1
+        self._own[_name(frame)] += 1
+        seen = set()
+        walked: FrameType | None = frame
+        for _ in range(_DEEPEST):
+            if walked is None:
+                break
+            seen.add(_name(walked))
+            walked = walked.f_back
+        self._under.update(seen)
+
+
+def _is_waiting(frame: FrameType, *, main: bool) -> bool:
+    """Whether the main thread is in its event loop and nowhere else, or another thread has nothing to do."""
+    code = frame.f_code
+    if main:
+        return code.co_name == "run" and code.co_filename.endswith("asyncio/runners.py")
+    if code.co_name == "_connection_worker_thread":  # aiosqlite's: it takes from its queue, or it works
+        return ".get(" in linecache.getline(code.co_filename, frame.f_lineno)
+    return code.co_name in _WAITING
+
+
+def _name(frame: FrameType) -> str:
+    code = frame.f_code
+    parts = Path(code.co_filename).parts
+    if "site-packages" in parts:
+        parts = parts[parts.index("site-packages") + 1 :]
+    else:
+        parts = parts[-3:]
+    return f"{'/'.join(parts)}:{code.co_firstlineno} {code.co_qualname}"

@@ -1,0 +1,140 @@
+"""`voxforge serve`: a process, its signals, and several processes on one port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.cli.support import STOP_S, Process, answers, started, wait_until
+
+
+def refuses(address: str) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=2).close()
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_and_stops(migrated: Path, number: signal.Signals) -> None:
+    with started(migrated.parent, "serve", "--port", "0") as server:
+        address = server.wait_until_ready()
+        ready = httpx.get(f"{address}/readyz")
+
+        server.signal(number)
+
+        assert server.wait() == 0
+        assert refuses(address)
+    assert ready.json() == {"status": "ok", "checks": {"database": "ok", "migrations": "ok", "queue": "ok"}}
+    assert server.stdout == f"VoxForge 0.1.0 is at {address} (Ctrl-C stops it)\n"
+
+
+def test_a_port_in_use_is_one_sentence(migrated: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        with started(migrated.parent, "serve", "--port", port) as server:
+            assert server.wait(60) == 1
+
+    assert server.stdout == ""
+    assert server.stderr == f"Port {port} is in use: stop what listens there, or choose another with --port\n"
+
+
+def hang(address: str) -> socket.socket:
+    """A request whose body never comes, which the server waits for when it stops."""
+    connection = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=30)
+    connection.sendall(
+        b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    )
+    return connection
+
+
+def test_what_hangs_does_not_keep_it(migrated: Path) -> None:
+    with started(migrated.parent, "serve", "--port", "0") as server:
+        address = server.wait_until_ready()
+        with hang(address):
+            begun = time.monotonic()
+            assert server.stop() == 0
+
+    assert time.monotonic() - begun < STOP_S
+
+
+def test_a_second_interrupt_quits_at_once(migrated: Path) -> None:
+    with started(migrated.parent, "serve", "--port", "0") as server:
+        address = server.wait_until_ready()
+        with hang(address):
+            server.signal(signal.SIGINT)
+            wait_until(lambda: refuses(address), "the port to be closed")
+            begun = time.monotonic()
+            server.signal(signal.SIGINT)
+
+            assert server.wait() == 130
+    assert time.monotonic() - begun < 2
+
+
+def children(pid: int) -> set[int]:
+    """The processes that a process has started and that serve."""
+    found = set()
+    for directory in Path("/proc").iterdir():
+        try:
+            parent = int((directory / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and "spawn_main" in (directory / "cmdline").read_text():
+                found.add(int(directory.name))
+        except (OSError, ValueError, IndexError):
+            continue
+    return found
+
+
+class TestSeveralProcesses:
+    @pytest.fixture
+    def server(self, migrated: Path):
+        with started(migrated.parent, "serve", "--port", "0", "--workers", "2", host="127.0.0.1") as server:
+            yield server
+
+    def test_they_share_the_port_and_stop_together(self, server: Process) -> None:
+        address = server.wait_until_ready()
+        for _ in range(10):
+            httpx.get(f"{address}/readyz")
+
+        figures = httpx.get(f"{address}/metrics").text
+        processes = children(server.pid)
+
+        assert server.stop() == 0
+        assert len(processes) == 2
+        assert 'voxforge_http_requests_total{method="GET",route="/readyz",status="200"} 10.0\n' in figures
+
+        assert refuses(address)
+        assert server.stderr.count("Warning: without VOXFORGE_REDIS_URL each process counts requests for itself") == 1
+
+    def test_one_that_is_killed_is_replaced(self, server: Process) -> None:
+        address = server.wait_until_ready()
+        before = children(server.pid)
+
+        os.kill(min(before), signal.SIGKILL)
+
+        wait_until(lambda: len(children(server.pid) - before) == 1, "another process")
+        assert answers(address)
+        assert server.stop() == 0
+
+    def test_they_do_not_outlive_their_supervisor(self, server: Process) -> None:
+        address = server.wait_until_ready()
+
+        server.signal(signal.SIGKILL)
+        server.wait()
+
+        wait_until(lambda: refuses(address), "the port to be closed", STOP_S)
+
+
+def test_with_redis_nothing_is_warned_of(migrated: Path, redis_url: str) -> None:
+    with started(migrated.parent, "serve", "--port", "0", "--workers", "2", redis_url=redis_url) as server:
+        server.wait_until_ready()
+        assert server.stop() == 0
+
+    assert "Warning" not in server.stderr
