@@ -42,8 +42,8 @@ def create_app(
 
     `limiter` None counts in Redis if the settings name one, else in this process. `metrics` may hold the figures of
     others, `checks` add to `/readyz` (the queue); the database and its migrations are checked already. Raises
-    OperationError, RouteError, DescriptionError or TypeError when the REST table does not fit the schema. Serve it with uvicorn's
-    `proxy_headers=False` (decision K3), `log_config=None` and `access_log=False`.
+    OperationError, RouteError, DescriptionError or TypeError when the REST table does not fit the schema. Serve it with
+    uvicorn's `proxy_headers=False` (decision K3), `log_config=None` and `access_log=False`.
     """
     settings = runtime.settings
     endpoints = compile_endpoints()

@@ -161,7 +161,8 @@ class _Studio:
 def _wave(data: bytes) -> Samples:
     """The samples of espeak-ng's output, whose header does not know its length, at the telephone's rate."""
     rate = int.from_bytes(data[24:28], "little") or 22_050
-    samples = np.frombuffer(data[44 : 44 + (len(data) - 44) // 2 * 2], dtype="<i2").astype(np.float32) / 32_768
+    pcm = np.frombuffer(data[44 : 44 + (len(data) - 44) // 2 * 2], dtype="<i2")
+    samples: Samples = pcm.astype(np.float32) / np.float32(32_768)
     if not len(samples):
         return samples
     width = max(1, round(rate / RATE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 from schema.errors import Invalid
@@ -32,6 +33,8 @@ def custom_fields(value: Any, name: str) -> dict[str, str | int | float | bool |
         CUSTOM_NAME(key, f"{name} names")
         if isinstance(item, str):
             clean[key] = CUSTOM_TEXT(item, f"{name}.{key}")
+        elif (isinstance(item, int) and item.bit_length() > 63) or (isinstance(item, float) and not isfinite(item)):
+            raise Invalid(f"{name}.{key} must be a finite number, and a whole one within 64 bits")
         elif item is None or isinstance(item, bool | int | float):
             clean[key] = item
         else:

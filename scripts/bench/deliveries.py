@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import dramatiq
 from processes import HERE
+from seeding import take_workspace
 from sqlalchemy import delete, func, insert, select
 from sqlmodel import col
 
@@ -24,10 +24,9 @@ from app import logs
 from schema import migrations
 from schema.bell import LocalBell
 from schema.clock import SystemClock
-from schema.rules.plans import Plan
 from schema.rules.webhooks import DeliveryState, EventType, new_secret, render, sample_data
-from schema.runtime import Runtime, Transaction, Viewer
-from schema.services import webhooks, workspaces
+from schema.runtime import Runtime, Transaction
+from schema.services import webhooks
 from schema.settings import Settings, load_settings
 from schema.tables import Delivery, DeliveryAttempt, Event, WebhookEndpoint
 from workers.broker import broker
@@ -68,17 +67,14 @@ class Counting:
 
 
 async def seed(settings: Settings, port: int, secret: str, endpoints: int, deliveries: int) -> None:
-    """Due deliveries to that many endpoints of one receiver, in a database that keeps nothing else of their kind."""
+    """Due deliveries to that many endpoints of one receiver, in place of what was there. Raises NotOurs."""
     await migrations.upgrade(settings)
     runtime = Runtime.open(settings)
     try:
         async with runtime.transaction(None) as tx:
+            await take_workspace(tx)
             for table in (DeliveryAttempt, Delivery, Event, WebhookEndpoint):
                 await tx.execute(delete(table))
-            there = await workspaces.everything(tx)
-            workspace = there[0] if there else await workspaces.create(tx, name="Deliveries", plan=Plan.ENTERPRISE)
-            await tx.flush()
-            tx.viewer = Viewer(workspace.id, workspace.plan)
             await _seed(tx, port, secret, endpoints, deliveries)
     finally:
         await runtime.close()
@@ -174,25 +170,6 @@ def main() -> None:
         outcome = send(settings, endpoints, deliveries)
         asyncio.run(verify(settings, deliveries))
     print(json.dumps({name: getattr(outcome, name) for name in Outcome.__slots__}))
-
-
-def run(settings: dict[str, str], endpoints: int, deliveries: int) -> dict[str, Any]:
-    """One round in a process of its own."""
-    from processes import Unwell, child_environment  # noqa: PLC0415 (of the process that measures, not of the one that sends)
-
-    development = {"VOXFORGE_WEBHOOK_ALLOW_HTTP": "true", "VOXFORGE_WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8"}
-    done = subprocess.run(
-        [sys.executable, str(HERE / "deliveries.py"), str(endpoints), str(deliveries)],
-        cwd=settings["VOXFORGE_DATA"],
-        env=child_environment({**settings, **development}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise Unwell(f"The deliveries broke off:\n{done.stderr[-3000:]}")
-    outcome: dict[str, Any] = json.loads(done.stdout)
-    return outcome
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from cases import OURS, PEER, Case, raw
-from processes import HERE, Served, Unwell
+from processes import HERE, Served, Unwell, child_environment
 from seeding import Facts
 
 _MOST = 20_000  # requests of one round
@@ -82,7 +82,11 @@ def one_round(server: Served, case: Case, facts: Facts, effort: Effort, seconds:
     }
     before = server.cpu_s()
     done = subprocess.run(
-        [sys.executable, "-S", str(HERE / "load.py")], input=json.dumps(job), capture_output=True, text=True, check=False
+        [sys.executable, "-S", str(HERE / "load.py")],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     used = server.cpu_s() - before
     if done.returncode != 0:
@@ -91,6 +95,23 @@ def one_round(server: Served, case: Case, facts: Facts, effort: Effort, seconds:
     if outcome["unexpected"]:
         raise Unwell(f"{server.name} answered {case.label} with {outcome['unexpected']}")
     return used, outcome
+
+
+def deliver(settings: dict[str, str], endpoints: int, deliveries: int) -> dict[str, Any]:
+    """One round of deliveries, in a process of its own. Raises Unwell."""
+    development = {"VOXFORGE_WEBHOOK_ALLOW_HTTP": "true", "VOXFORGE_WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8"}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "deliveries.py"), str(endpoints), str(deliveries)],
+        cwd=settings["VOXFORGE_DATA"],
+        env=child_environment(settings | development),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Unwell(f"The deliveries broke off:\n{done.stderr[-3000:]}")
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    return outcome
 
 
 def machine_load() -> str:

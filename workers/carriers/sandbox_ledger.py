@@ -22,6 +22,9 @@ from schema.rules.calls import AnsweredBy, EndReason
 from workers.carriers.base import Ending, Leg, LegState
 from workers.carriers.sandbox_numbers import CODES, SCENARIOS
 
+SLACK_S = 0.001
+"""By which two readings of the clock may disagree about the same moment."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS legs (
     reference TEXT PRIMARY KEY,
@@ -89,6 +92,7 @@ class LegRow:
 
     def ending(self, now: float, speed: float) -> Ending | None:
         """How the leg ended, if it has by now."""
+        now += SLACK_S
         if self.ended_at is not None and self.ended_at <= now and self.cause is not None:
             duration = self.duration_s
             if duration is None:  # hung up by a process that did not carry the call
@@ -103,7 +107,7 @@ class LegRow:
     def leg(self, now: float, speed: float) -> Leg:
         """What the carrier would answer if it were asked now."""
         ending = self.ending(now, speed)
-        until = ending.at.timestamp() if ending else now
+        until = float("inf") if ending else now + SLACK_S  # an end has struck out what it came before
         ringing = self.ringing_at is not None and self.ringing_at <= until
         answered = self.answered_at is not None and self.answered_at <= until
         state = LegState.SUBMITTED
@@ -230,15 +234,16 @@ class Ledger:
         sip_code, q850 = CODES[reason]
         await self._rows(
             "UPDATE legs SET ended_at = :at, duration_s = :duration_s, transferred_to = :to,"
-            " cause = iif(answered_at <= :at, :reason, :cancelled),"
-            " sip_code = iif(answered_at <= :at, :sip_code, :cancelled_sip_code),"
-            " q850 = iif(answered_at <= :at, :q850, NULL),"
-            " ringing_at = iif(ringing_at <= :at, ringing_at, NULL),"
-            " answered_at = iif(answered_at <= :at, answered_at, NULL)"
-            " WHERE reference = :reference AND (ended_at IS NULL OR ended_at > :at)",
+            " cause = iif(answered_at <= :now, :reason, :cancelled),"
+            " sip_code = iif(answered_at <= :now, :sip_code, :cancelled_sip_code),"
+            " q850 = iif(answered_at <= :now, :q850, NULL),"
+            " ringing_at = iif(ringing_at <= :now, ringing_at, NULL),"
+            " answered_at = iif(answered_at <= :now, answered_at, NULL)"
+            " WHERE reference = :reference AND (ended_at IS NULL OR ended_at > :now)",
             {
                 "reference": reference,
                 "at": at,
+                "now": at + SLACK_S,
                 "duration_s": duration_s,
                 "to": to,
                 "reason": reason,

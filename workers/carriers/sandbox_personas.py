@@ -225,6 +225,6 @@ GONE = Persona(
     "leaves, and the final callback never comes",
     (
         Line("Hello? Yes, I have a minute."),
-        Line("Sorry, there is somebody at the door. I have to go.", hangs_up=True),
+        Line("One moment, please, there is somebody at the door.", hangs_up=True),
     ),
 )

@@ -27,10 +27,12 @@ from workers.conversation.turns import Turn
 log = structlog.get_logger("voxforge.analysis")
 
 POSITIVE, NEGATIVE = 0.3, -0.3
-"""VADER's compound score beyond which a callee is one or the other: its own ±0.05 takes any thanks for joy."""
+"""VADER's compound score beyond which a callee is one or the other."""
 LONGEST_TRANSCRIPT = 60_000
 
 _START = re.compile(r"\bstart=([0-9T:+.Z-]+)")
+_COURTESY = re.compile(r"\b(?:yes|yeah|please|thank you|thanks|okay|ok|sorry|sure|well|hello)\b", re.IGNORECASE)
+"""What everybody says on the telephone, and VADER takes for a feeling."""
 _EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]*\w\b")
 
 
@@ -205,7 +207,7 @@ class _Facts:
             return Sentiment.NEGATIVE
         if outcome is Outcome.NOT_INTERESTED:
             return Sentiment.NEUTRAL
-        score = _vader().polarity_scores(" ".join(self.callee)[:5_000])["compound"]
+        score = _vader().polarity_scores(_COURTESY.sub("", " ".join(self.callee)[:5_000]))["compound"]
         if outcome in (Outcome.APPOINTMENT_BOOKED, Outcome.INTERESTED):
             return Sentiment.POSITIVE if score > NEGATIVE else Sentiment.NEUTRAL
         if score >= POSITIVE:

@@ -25,7 +25,7 @@ A_COLLEAGUE = "A colleague would explain it to you in a few minutes."
 INTERESTED_IN_IT = "Would you be interested?"
 BACKCHANNELS = ("I see.", "I understand.", "Oh, really?", "That makes sense.")
 LONG_WORDS = 25
-"""A turn of more words, and no question, wants an ear rather than an answer."""
+"""A turn of so many words that does not end in a question wants an ear rather than an answer."""
 MOST_OFFERS = 3
 MOST_TURNS = 24
 _OFFER = re.compile(r"Would (\w+, \d+ \w+ at \d\d:\d\d) work for you\?")
@@ -132,7 +132,7 @@ class _Script:
             return [first]  # a machine answered first, and has put the call through
         if Intent.WHO in intents:
             return [f"{self._pitch.introduction}. I am calling about {self._pitch.topic}. Do you have a minute?"]
-        if Intent.QUESTION not in intents and len(text.split()) >= LONG_WORDS:
+        if len(text.split()) >= LONG_WORDS and not text.endswith("?"):
             return [BACKCHANNELS[len(self._theirs) % len(BACKCHANNELS)]]
         if len(self._mine) > MOST_TURNS:
             return _farewell(FAREWELL)

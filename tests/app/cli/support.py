@@ -133,12 +133,12 @@ def started(cwd: Path, *arguments: str, **settings: str) -> Iterator[Process]:
         process.end()
 
 
-def wait_until(condition: Any, what: str, timeout_s: float = 30.0) -> None:
+def wait_until(condition: Any, what: str, timeout_s: float = 30.0, every_s: float = 0.02) -> None:
     """Ask again and again, on the real machine, until it is so."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def answers(address: str) -> bool:
