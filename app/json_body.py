@@ -9,7 +9,7 @@ from starlette.requests import Request
 from schema.errors import Invalid
 
 DEEPEST = 32
-_INT64 = 2**63
+INT64 = 2**63
 
 
 async def read_json(request: Request, *, optional: bool = False) -> object:
@@ -71,7 +71,7 @@ def _check(value: object) -> None:
         for item in level:
             if isinstance(item, (dict, list)):
                 below.append(item)
-            elif isinstance(item, (int, float)) and not (abs(item) < _INT64 or (item == -_INT64 and type(item) is int)):
+            elif isinstance(item, (int, float)) and not (abs(item) < INT64 or (item == -INT64 and type(item) is int)):
                 raise Invalid("The request body has a number that does not fit in 64 bits")
         if not below:
             return

@@ -19,14 +19,12 @@ from app.failure import Failure
 from app.http_protocol import HttpProtocol
 from app.stopping import REQUESTS_GRACE_S, WORK_GRACE_S, Stopping
 from app.supervisor import FAILED_TO_START
-from app.working import bell_of, open_unit
+from app.working import Unit, bell_of, open_unit
 from schema.runtime import Runtime
 from schema.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-
-    from workers.main import Unit
 
 log = structlog.get_logger("voxforge.serve")
 
@@ -81,6 +79,8 @@ def serve(
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until asked to stop; `ready` is called when the first request can be answered. Raises CannotStart."""
+    if stopping.asked:
+        return
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(settings, listener, stopping, with_workers=with_workers, ready=ready))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 
@@ -13,17 +13,24 @@ from app.supervisor import FAILED_TO_START
 from schema.bell import Bell, open_bell
 from schema.settings import Settings
 
-if TYPE_CHECKING:
-    from workers.main import Unit
-
 log = structlog.get_logger("voxforge.work")
+
+
+class Unit(Protocol):
+    """One process's workers."""
+
+    def start(self) -> None:
+        """Start; raises what keeps them from starting."""
+
+    def stop(self, timeout_s: float) -> None:
+        """Take no new work, and let what is under way come to rest."""
 
 
 def open_unit(settings: Settings, bell: Bell, threads: int | None = None) -> Unit:
     """This process's workers, not yet started."""
-    from workers.main import Unit  # noqa: PLC0415 (a server without workers must not load them)
+    from workers import main  # noqa: PLC0415 (a server without workers must not load them)
 
-    return Unit(settings, bell=bell) if threads is None else Unit(settings, bell=bell, threads=threads)
+    return main.Unit(settings, bell=bell) if threads is None else main.Unit(settings, bell=bell, threads=threads)
 
 
 def bell_of(settings: Settings) -> Bell:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, TypeAlias, TypeVar, cast
 
 from sqlalchemy import CursorResult, Select, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import Executable
 from sqlmodel import col
@@ -130,6 +131,11 @@ class Transaction(Reads):
         """Run a statement that returns no model (updates, inserts of many)."""
         return cast("Result", await self.session.execute(statement, rows))
 
+    async def insert_new(self, table: type[T], rows: list[dict[str, Any]]) -> None:
+        """Insert many, without those that a unique constraint refuses; sort them, or two of these may deadlock."""
+        insert = sqlite.insert if self.runtime.database.is_sqlite else postgresql.insert
+        await self.session.execute(insert(table).on_conflict_do_nothing(), rows)
+
     def add(self, row: T) -> T:
         """Insert the row when the transaction flushes."""
         self.session.add(row)
@@ -142,6 +148,12 @@ class Transaction(Reads):
     async def flush(self) -> None:
         """Send what has been added, so that statements see it and constraints speak."""
         await self.session.flush()
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """What is changed inside is sent at its end; if that raises (IntegrityError), only this part is undone."""
+        async with self.session.begin_nested():
+            yield
 
     def ring(self, queue: str) -> None:
         """After the commit, wake whoever works on `queue`; never needed for correctness."""

@@ -1,3 +1,3 @@
 """Fixtures for every test."""
 
-pytest_plugins = ["tests.support.servers", "tests.support.runtime"]
+pytest_plugins = ["tests.support.servers", "tests.support.runtime", "tests.support.api"]

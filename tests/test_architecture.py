@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "schema.graph": "schema",
     "app": "app schema",
     "app.main": "app schema workers",  # the composition root; workers only inside functions
+    "app.working": "app schema workers",  # runs the workers, for `up` and `work`; only inside functions, too
     "app.rest": "app schema.graph schema.errors",  # so that no route bypasses the graph
     "workers": "workers schema -schema.graph",
 }
@@ -38,7 +39,7 @@ def violations(path: Path, source: str) -> Iterator[str]:
             yield f"{path}:{line}: imports {imported}; {top} belongs only in: {CONFINED[top]}"
         elif top in ("app", "schema", "workers") and not own.get(_longest(imported, own), False):
             yield f"{path}:{line}: imports {imported}; {module} may import only: {law}"
-        elif module == "app.main" and top == "workers" and not lazy:
+        elif module in ("app.main", "app.working") and top == "workers" and not lazy:
             yield f"{path}:{line}: imports {imported} at once; a server without workers must not load them"
 
 
@@ -76,6 +77,8 @@ def test_every_import_keeps_the_law() -> None:
         ("schema/runtime.py", "def bell():\n    from schema.services import calls"),
         ("app/auth.py", "from workers.gateway import gateway"),
         ("app/main.py", "from workers.gateway import gateway"),
+        ("app/working.py", "from workers.main import Unit"),
+        ("app/serving.py", "def serve():\n    from workers.main import Unit"),
         ("app/rest/adapter.py", "from schema.services import calls"),
         ("workers/calls.py", "import schema.graph.root"),
         ("workers/calls.py", "from app.auth import viewer"),
@@ -96,6 +99,7 @@ def test_a_broken_law_is_noticed(path: str, source: str) -> None:
         ("schema/tables/calls.py", "from schema.database import Instant"),
         ("schema/services/calls.py", "from schema import runtime"),
         ("schema/graph/calls.py", "import strawberry\nfrom schema.services import calls"),
+        ("app/working.py", "def work():\n    from workers.main import Unit"),
         ("app/main.py", "def create_app():\n    from workers.gateway import gateway"),
         ("app/rest/adapter.py", "from schema.graph.root import schema\nfrom starlette.routing import Route"),
         ("workers/gateway.py", "import starlette.routing\nfrom schema.services import calls"),

@@ -41,8 +41,8 @@ def up(host: Host = None, port: Port = None, data: Data = None) -> None:
     from app.listening import address_of
     from app.stopping import Stopping
 
+    stopping = Stopping()
     with _listening(host, port, data) as (settings, listener):
-        stopping = Stopping()
         run(_migrate(settings))
         seed = run(_plant(settings))
         address = address_of(settings.host, settings.port)
@@ -68,14 +68,15 @@ def serve(
     VOXFORGE_DATABASE_URL.
     """
     from app.listening import address_of
-    from app.serving import serve as serve_until_stopped
     from app.stopping import Stopping
 
+    stopping = Stopping()
     with _listening(host, port, data) as (settings, listener):
         run(_check_migrations(settings))
-        stopping = Stopping()
         address = address_of(settings.host, settings.port)
         if workers == 1:
+            from app.serving import serve as serve_until_stopped
+
             serve_until_stopped(settings, listener, stopping, with_workers=False, ready=lambda: _announce(address))
         else:
             raise typer.Exit(_serve_many(workers, settings, listener, stopping, address))
@@ -114,11 +115,12 @@ def work(
     from app.working import work_process
     from schema.settings import load_settings
 
+    stopping = Stopping()
     settings = load_settings(data=data)
     logs.configure(settings.log_format)
     run(_check_migrations(settings))
     supervisor = Supervisor("work", processes, work_process, settings, threads)
-    raise typer.Exit(supervisor.run(Stopping(), lambda: _announce_work(processes)))
+    raise typer.Exit(supervisor.run(stopping, lambda: _announce_work(processes)))
 
 
 def migrate(data: Data = None) -> None:
@@ -179,5 +181,7 @@ def _announce(address: str) -> None:
 
 
 def _announce_work(processes: int) -> None:
-    shown = "One process works" if processes == 1 else f"{processes} processes work"
-    typer.echo(f"VoxForge {VERSION}: {shown} (Ctrl-C stops it)")
+    shown = (
+        "One process works (Ctrl-C stops it)" if processes == 1 else f"{processes} processes work (Ctrl-C stops them)"
+    )
+    typer.echo(f"VoxForge {VERSION}: {shown}")

@@ -22,15 +22,15 @@ def create(
     plan: Annotated[str, typer.Option(help=f"{_PLANS.capitalize()}.")],
     data: Data = None,
 ) -> None:
-    """Make a workspace and print its id."""
+    """Make a workspace, with a sandbox number to call from, and print its id."""
     typer.echo(run(_create(data, name, plan)))
 
 
 async def _create(data: Path | None, name: str, plan: str) -> str:
-    from schema.services import workspaces
+    from schema.services import seed
 
     async with opened(data) as runtime, runtime.transaction(None) as tx:
-        return (await workspaces.create(tx, name=name, plan=plan)).id
+        return (await seed.found(tx, name=name, plan=plan)).id
 
 
 @commands.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from app.json_body import INT64
 from app.openapi.components import PHONE_NUMBER, Schema
 from schema.rules import agents, appointments, calls, campaigns, contacts, endpoints, fields
 from schema.rules.addresses import MAX_URL_LENGTH
@@ -107,7 +108,12 @@ _FUNCTIONS: Mapping[Callable[[Any, str], Any], Schema] = {
     contacts.custom_fields: {
         "maxProperties": contacts.MAX_CUSTOM_FIELDS,
         "propertyNames": keywords(contacts.CUSTOM_NAME),
-        "additionalProperties": {"type": ["string", "number", "boolean", "null"], **keywords(contacts.CUSTOM_TEXT)},
+        "additionalProperties": {
+            "type": ["string", "number", "boolean", "null"],
+            **keywords(contacts.CUSTOM_TEXT),
+            "minimum": -INT64,
+            "exclusiveMaximum": INT64,
+        },
     },
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 from graphql import GraphQLInputObjectType, GraphQLInputType, get_named_type
 
 from app.openapi.answers import Answers
-from app.openapi.components import EXAMPLE_ID, PHONE_NUMBER, Components, Schema, described
+from app.openapi.components import EXAMPLE_ID, PHONE_NUMBER, Components, Schema, described, nullable
 from app.openapi.facts import COUNTED
 from app.openapi.failures import RATE, failures, forbidden, headers, limit_reached
 from app.openapi.inputs import Inputs
@@ -51,8 +51,12 @@ class Operations:
         if parameters:
             operation["parameters"] = parameters
         if endpoint.body:
-            content = {"application/json": {"schema": self._inputs.of(endpoint.body.type)}}
-            operation["requestBody"] = {"required": endpoint.body.required, "content": content}
+            sent = self._inputs.of(endpoint.body.type)
+            schema = sent if endpoint.body.required else nullable(sent)
+            operation["requestBody"] = {
+                "required": endpoint.body.required,
+                "content": {"application/json": {"schema": schema}},
+            }
         operation["responses"] = {str(endpoint.route.status): self._success(endpoint), **self._failures(endpoint)}
         return operation
 

@@ -97,16 +97,19 @@ class TextCheck:
 
 @dataclass(frozen=True, slots=True)
 class PatternCheck:
-    """A string of at most `high` characters that matches `pattern` whole."""
+    """A string of at most `high` characters, without control characters, that matches `pattern` whole."""
 
     pattern: str
     says: str
     high: int
 
     def __call__(self, value: Any, name: str) -> str:
-        if not isinstance(value, str) or len(value) > self.high or not re.fullmatch(self.pattern, value):
+        if not isinstance(value, str) or len(value) > self.high or not self._matches(value):
             raise Invalid(f"{name} must be {self.says}")
         return value
+
+    def _matches(self, value: str) -> bool:
+        return re.fullmatch(self.pattern, value) is not None and not _CONTROL.search(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,5 +189,5 @@ def phone_number(value: Any, name: str) -> str:
     return phone.normalise(value, name)
 
 
-email = matching(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+", "an e-mail address", high=254)
+email = matching(rf"[^@\s{CONTROL}]{{1,64}}@[^@\s.{CONTROL}]+(\.[^@\s.{CONTROL}]+)+", "an e-mail address", high=254)
 language = matching(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*", "a language tag such as en-US", high=35)

@@ -107,7 +107,7 @@ def analysis_complete(call: CallFacts, analysis: Mapping[str, Any]) -> dict[str,
 def sample_data(event: EventType) -> dict[str, Any]:
     """`data` of a test event: made up, of the same shape as the real one."""
     status = {EventType.CALL_STARTED: CallStatus.IN_PROGRESS, EventType.CALL_FAILED: CallStatus.FAILED}
-    duration = {EventType.CALL_STARTED: None, EventType.CALL_FAILED: 0}
+    duration = {EventType.CALL_STARTED: 0, EventType.CALL_FAILED: 0}
     call = CallFacts(
         call_id="ctest0000000000000000call",
         status=status.get(event, CallStatus.COMPLETED),

@@ -107,7 +107,10 @@ async def cancel_queued(tx: Transaction, campaign_id: str) -> int:
 
 
 async def finish_undialed(tx: Transaction, row: Call, reason: EndReason) -> None:
-    """A call that no carrier heard of is over: failed, with its reason, and the workspace is told."""
+    """A call that no carrier carries is over: failed, with its reason, and the workspace is told."""
+    if row.attempts_made and row.started_at is None:  # a carrier was told of it, and would not (W2)
+        row.started_at = tx.now
+        await webhooks.emit_started(tx, row)
     row.status = CallStatus.FAILED
     row.phase = CallPhase.DONE
     row.end_reason = reason

@@ -161,24 +161,28 @@ async def _found_or_made(tx: Transaction, given: Sequence[Mapping[str, Any]]) ->
             clean.append(CONTACT.new(fields))
         except Invalid as error:
             raise Invalid(f"contacts[{index}]: {error.message}") from None
-    numbers: dict[str, str] = {}
-    for batch in _batches(list(dict.fromkeys(values["phone_number"] for values in clean))):
+    numbers = await _by_number(tx, [values["phone_number"] for values in clean])
+    made: dict[str, Contact] = {}
+    for values in clean:
+        if values["phone_number"] not in numbers:
+            made.setdefault(values["phone_number"], contacts.new(tx, values))
+    if made:
+        await tx.insert_new(Contact, [made[number].model_dump() for number in sorted(made)])
+        numbers |= await _by_number(tx, list(made))  # another request may have been faster with some of them
+    return [numbers[values["phone_number"]] for values in clean]
+
+
+async def _by_number(tx: Transaction, phone_numbers: Sequence[str]) -> dict[str, str]:
+    """The ids of the contacts that have one of the numbers, by number."""
+    found: dict[str, str] = {}
+    for batch in _batches(list(dict.fromkeys(phone_numbers))):
         statement = (
             tx.select(Contact)
             .where(col(Contact.phone_number).in_(batch))
             .with_only_columns(col(Contact.phone_number), col(Contact.id))
         )
-        numbers.update((number, id) for number, id in (await tx.execute(statement)).all())
-    rows = []
-    for values in clean:
-        number = values["phone_number"]
-        if number not in numbers:
-            row = contacts.new(tx, values)
-            numbers[number] = row.id
-            rows.append(row.model_dump())
-    if rows:
-        await tx.execute(insert(Contact), rows)
-    return [numbers[values["phone_number"]] for values in clean]
+        found.update((number, id) for number, id in (await tx.execute(statement)).all())
+    return found
 
 
 async def _enrol(tx: Transaction, row: Campaign, ids: Sequence[str]) -> int:

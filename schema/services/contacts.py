@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from schema.errors import Invalid
@@ -38,7 +40,8 @@ async def create(tx: Transaction, given: Mapping[str, Any]) -> Contact:
     """A new contact. Raises Invalid, also when the number is there already."""
     clean = CONTACT.new(given)
     await _check_free(tx, clean["phone_number"])
-    return tx.add(new(tx, clean))
+    async with _alone(tx, clean["phone_number"]):
+        return tx.add(new(tx, clean))
 
 
 def new(tx: Transaction, clean: Mapping[str, Any]) -> Contact:
@@ -53,7 +56,8 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Contact:
     number = clean.get("phone_number", row.phone_number)
     if number != row.phone_number:
         await _check_free(tx, number)
-    apply(row, clean, tx.now)
+    async with _alone(tx, number):
+        apply(row, clean, tx.now)
     return row
 
 
@@ -73,3 +77,13 @@ async def _check_free(tx: Transaction, phone_number: str) -> None:
     other = await by_number(tx, phone_number)
     if other is not None:
         raise Invalid(f"A contact with phoneNumber {phone_number} is there already: {other.id}")
+
+
+@asynccontextmanager
+async def _alone(tx: Transaction, phone_number: str) -> AsyncIterator[None]:
+    """Write a contact with that number. Raises Invalid when somebody else was faster."""
+    try:
+        async with tx.savepoint():
+            yield
+    except IntegrityError:
+        raise Invalid(f"A contact with phoneNumber {phone_number} is there already") from None

@@ -131,14 +131,15 @@ async def not_placed(
     Returns whether it will be tried again. Congestion does not count as an attempt at the contact. Raises Fenced.
     """
     call = await _held(tx, held)
-    await _attempt(tx, attempt_id, state=AttemptState.REFUSED, end_reason=reason, ended_at=tx.now)
-    if call.attempts_made >= MAX_UNPLACED_ATTEMPTS[reason]:
+    again = call.attempts_made < MAX_UNPLACED_ATTEMPTS[reason]
+    if again:
+        moves.check(moves.CALL, "Call", call.phase, CallPhase.QUEUED)
+        due_at = tx.now + timedelta(seconds=retry_after_s)
+        await due.settle(tx, Call, held, due_at=due_at, phase=CallPhase.QUEUED, updated_at=tx.now)
+    else:
         await _finish(tx, held, call, reason=reason, answered=False, ended_at=tx.now, duration=0)
-        return False
-    delay = timedelta(seconds=retry_after_s)
-    moves.check(moves.CALL, "Call", call.phase, CallPhase.QUEUED)
-    await due.settle(tx, Call, held, due_at=tx.now + delay, phase=CallPhase.QUEUED, updated_at=tx.now)
-    return True
+    await _attempt(tx, attempt_id, state=AttemptState.REFUSED, end_reason=reason, ended_at=tx.now)
+    return again
 
 
 async def withdraw(tx: Transaction, held: due.Lease, attempt_id: str) -> None:
@@ -151,7 +152,7 @@ async def withdraw(tx: Transaction, held: due.Lease, attempt_id: str) -> None:
 async def ringing(tx: Transaction, held: due.Lease) -> due.Lease:
     """The far end rings; said late or twice, nothing happens. Raises Fenced."""
     call = await _held(tx, held)
-    if not moves.allowed(moves.CALL, call.phase, CallPhase.RINGING):
+    if call.phase is CallPhase.RINGING or not moves.allowed(moves.CALL, call.phase, CallPhase.RINGING):
         return held
     return await _step(tx, held, call, CallPhase.RINGING)
 
@@ -187,9 +188,12 @@ async def ended(
 ) -> due.Lease | None:
     """The call is over: its final status, and `call.ended` or `call.failed`, exactly one (W2).
 
-    Returns the lease to process a connected call under, None when nothing is left to do. Raises Fenced.
+    Returns the lease to process a connected call under, None when nothing is left to do. Said again, nothing happens:
+    final is final (L1). Raises Fenced.
     """
     call = await _held(tx, held)
+    if call.phase is CallPhase.PROCESSING:
+        return held
     call.answered_at = call.answered_at or answered_at  # the answer's own event may have been lost or late
     call.answered_by = answered_by or call.answered_by  # what was said shows better than the carrier's guess
     return await _finish(

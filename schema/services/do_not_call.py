@@ -36,17 +36,17 @@ async def put(
     row = await entry(tx, phone_number)
     if row is not None:
         return row
-    return tx.add(
-        DoNotCall(
-            id=tx.new_id(),
-            workspace_id=tx.workspace_id,
-            phone_number=phone_number,
-            reason=reason,
-            source=source,
-            call_id=call_id,
-            created_at=tx.now,
-        )
+    row = DoNotCall(
+        id=tx.new_id(),
+        workspace_id=tx.workspace_id,
+        phone_number=phone_number,
+        reason=reason,
+        source=source,
+        call_id=call_id,
+        created_at=tx.now,
     )
+    await tx.insert_new(DoNotCall, [row.model_dump()])
+    return await entry(tx, phone_number) or row  # another request may have been faster
 
 
 async def remove(tx: Transaction, id: str) -> str:

@@ -78,16 +78,23 @@ async def plant(runtime: Runtime) -> Seed | None:
             await tx.execute(text("LOCK TABLE workspaces IN SHARE ROW EXCLUSIVE MODE"))
         if await workspaces.everything(tx):
             return None
-        workspace = await workspaces.create(tx, name="My workspace", plan=Plan.PROFESSIONAL)
-        await tx.flush()
-        tx.viewer = Viewer(workspace.id, workspace.plan)
+        await found(tx, name="My workspace", plan=Plan.PROFESSIONAL)
         return await _plant(tx)
+
+
+async def found(tx: Transaction, *, name: str, plan: str) -> Workspace:
+    """A new workspace with a number to call from, which the transaction then works in. Raises Invalid."""
+    workspace = await workspaces.create(tx, name=name, plan=plan)
+    await tx.flush()
+    tx.viewer = Viewer(workspace.id, workspace.plan)
+    await phone_numbers.add(tx, phone_number=CALLER, name="Sandbox number", carrier=tx.settings.carrier)
+    return workspace
 
 
 async def _plant(tx: Transaction) -> Seed:
     user, password = await users.create(tx, address=OWNER, role=UserRole.OWNER)
     row, key = await keys.create(tx, {"name": "First key"})
-    number = await phone_numbers.add(tx, phone_number=CALLER, name="Sandbox number", carrier="sandbox")
+    number = (await phone_numbers.list_page(tx)).nodes[0]
     agent = await agents.create(tx, AGENT)
     for name, phone_number, notes in CONTACTS:
         await contacts.create(tx, {"name": name, "phone_number": phone_number, "notes": notes})

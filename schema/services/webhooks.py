@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import update as sql_update
 from sqlmodel import col
 
-from schema.rules.calls import EndReason
+from schema.rules.calls import CallStatus, EndReason
 from schema.rules.endpoints import DEFAULT_OVERLAP_S, endpoint, overlap
 from schema.rules.fields import Shape
 from schema.rules.webhooks import (
@@ -97,8 +98,9 @@ async def test(tx: Transaction, id: str, event: str | None = None) -> Delivery:
 
 
 async def emit_started(tx: Transaction, call: Call) -> None:
-    """`call.started`: the call was submitted to the carrier (W2)."""
-    await _emit(tx, EventType.CALL_STARTED, call, call_started(_facts(call)))
+    """`call.started`: the call was submitted to the carrier (W2), whatever the carrier said."""
+    facts = replace(_facts(call), status=CallStatus.IN_PROGRESS, duration=0)
+    await _emit(tx, EventType.CALL_STARTED, call, call_started(facts))
 
 
 async def emit_ended(tx: Transaction, call: Call) -> None:

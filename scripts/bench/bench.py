@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent.parent)]
-
 from cases import CASES, OURS, PEER, Case
 from checks import check
 from measuring import Effort, deliver, machine_load, measure, one_round
@@ -47,7 +45,7 @@ def main() -> None:
     try:
         with placed(options.postgres) as place:
             if options.profile:
-                profile(place, cases, options.clients)
+                profile(place, cases, options)
                 return
             report = run(place, cases, options)
     except (Unwell, NotOurs) as failure:
@@ -70,7 +68,7 @@ def run(place: Place, cases: Sequence[Case], options: argparse.Namespace) -> Rep
             served(PEER, "peer.py", data=place.data, settings=place.settings) as peer,
         ):
             tell(f"{check(ours, peer, place.facts)} requests are answered alike")
-            report.figures = measure(cases, ours, peer, place.facts, effort, tell)
+            report.figures = measure(cases, (ours, peer), place.facts, effort, tell)
     if not options.only or DELIVERIES in options.only:
         rounds, each = (1, 2_000) if options.quick else (3, 5_000)
         report.deliveries = {endpoints: [] for endpoints in ENDPOINTS}
@@ -81,14 +79,20 @@ def run(place: Place, cases: Sequence[Case], options: argparse.Namespace) -> Rep
     return report
 
 
-def profile(place: Place, cases: Sequence[Case], clients: int) -> None:
+def profile(place: Place, cases: Sequence[Case], options: argparse.Namespace) -> None:
     """The hottest functions of ours, case by case. Raises Unwell."""
     path = place.data / "samples.json"
+    if options.only and DELIVERIES in options.only:
+        for endpoints in ENDPOINTS:
+            deliver(place.settings, endpoints, 2_000, path)
+            show_profile(f"Deliveries, endpoints: {endpoints}", _written(path))
+    if not cases:
+        return
     with served(OURS, "ours.py", str(path), data=place.data, settings=place.settings) as ours:
         for case in cases:
-            one_round(ours, case, place.facts, Effort(1, 0, clients), 0.5)
+            one_round(ours, case, place.facts, Effort(1, 0, options.clients), 0.5)
             os.kill(ours.pid, signal.SIGUSR1)
-            one_round(ours, case, place.facts, Effort(1, 0, clients), 4)
+            one_round(ours, case, place.facts, Effort(1, 0, options.clients), 4)
             os.kill(ours.pid, signal.SIGUSR2)
             show_profile(case.label, _written(path))
 
@@ -112,18 +116,17 @@ def placed(postgres: str | None) -> Iterator[Place]:
         settings = {"VOXFORGE_DATA": str(data), "VOXFORGE_PUBLIC_URL": PUBLIC_URL}
         if postgres:
             settings["VOXFORGE_DATABASE_URL"] = postgres
+        tell("Seeding, if need be …")
+        if not postgres:
+            shutil.copyfile(settings_for(template()).sqlite_path, settings_for(data).sqlite_path)
         yield Place(data, settings, asyncio.run(_prepare(data, postgres)))
     finally:
         shutil.rmtree(data, ignore_errors=True)
 
 
 async def _prepare(data: Path, postgres: str | None) -> Facts:
-    tell("Seeding, if need be …")
     settings = settings_for(data, database_url=postgres) if postgres else settings_for(data)
-    if postgres:
-        await fill(settings)
-    else:
-        shutil.copyfile(settings_for(await template()).sqlite_path, settings.sqlite_path)
+    await fill(settings)
     runtime = Runtime.open(settings)
     try:
         return await facts(runtime)

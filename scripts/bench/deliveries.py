@@ -1,18 +1,22 @@
 """Signed POSTs by the real path: Dramatiq's consumer leases rows, the stage sends them to a receiver and settles them.
 
-A process of its own, `deliveries.py ENDPOINTS DELIVERIES`, over the database of its settings; prints JSON.
+A process of its own, `deliveries.py ENDPOINTS DELIVERIES [SAMPLES]`, over the database of its settings; prints JSON.
+With a file for samples, the stage is profiled (it works in a thread, where signals do not come) and they go there.
 """
 
 import asyncio
+import cProfile
 import json
 import os
+import pstats
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import dramatiq
 from processes import HERE
@@ -35,6 +39,7 @@ from workers.webhooks import Deliveries
 
 _TIMEOUT_S = 120
 _POLL_MS = 250
+_LOOK_S = 0.02
 
 
 @dataclass(slots=True)
@@ -45,25 +50,6 @@ class Outcome:
     deliveries: int
     seconds: float
     cpu_s: float
-
-
-class Counting:
-    """Counts places given back: a delivery gives its place back when its result has been written."""
-
-    def __init__(self, wanted: int) -> None:
-        self._left = wanted
-        self.finished = threading.Event()
-
-    def make(self, runtime: Runtime, done: Callable[[int], None]) -> Deliveries:
-        """The performer, counted."""
-
-        def counted(places: int) -> None:
-            done(places)
-            self._left -= places
-            if self._left <= 0:
-                self.finished.set()
-
-        return Deliveries(runtime, counted)
 
 
 async def seed(settings: Settings, port: int, secret: str, endpoints: int, deliveries: int) -> None:
@@ -114,22 +100,47 @@ async def _seed(tx: Transaction, port: int, secret: str, endpoints: int, deliver
     await tx.execute(insert(Delivery.__table__), rows)
 
 
-def send(settings: Settings, endpoints: int, deliveries: int) -> Outcome:
+class ProfiledStage(Stage):
+    """A stage whose thread is profiled: what it spent where is in `seen` when it has stopped."""
+
+    seen: Mapping[str, Any]
+
+    def _run(self) -> None:
+        profiler = cProfile.Profile()
+        profiler.runcall(super()._run)
+        times = pstats.Stats(profiler).stats  # (file, line, name): (calls, calls, own, with callees, callers)
+        own = {f"{'/'.join(Path(file).parts[-3:])}:{line} {name}": each for (file, line, name), each in times.items()}
+        self.seen = {
+            "samples": sum(each[2] for each in own.values()),
+            "own": {name: each[2] for name, each in own.items()},
+            "under": {name: each[3] for name, each in own.items()},
+        }
+
+
+def send(settings: Settings, endpoints: int, deliveries: int, kind: type[Stage] = Stage) -> tuple[Outcome, Stage]:
     """Send all that is due. Raises TimeoutError."""
-    counting = Counting(deliveries)
-    stage = Stage(settings, SystemClock(), LocalBell(), [counting.make])
+    stage = kind(settings, SystemClock(), LocalBell(), [Deliveries])
     worker = dramatiq.Worker(broker, queues={webhooks.QUEUE}, worker_threads=2, worker_timeout=_POLL_MS)
     stage.start()
     broker.floor = stage
     begun, cpu_begun = time.perf_counter(), time.process_time()
     worker.start()
     try:
-        if not counting.finished.wait(_TIMEOUT_S):
-            raise TimeoutError(f"{deliveries} deliveries were not sent within {_TIMEOUT_S} s")
-        return Outcome(endpoints, deliveries, time.perf_counter() - begun, time.process_time() - cpu_begun)
+        settled = asyncio.run_coroutine_threadsafe(_until_settled(stage.runtime), stage.loop)
+        while not settled.done() and time.perf_counter() < begun + _TIMEOUT_S:
+            time.sleep(_LOOK_S)
+        settled.result(0)
+        cpu_s = time.process_time() - cpu_begun
+        return Outcome(endpoints, deliveries, time.perf_counter() - begun, cpu_s), stage
     finally:
         worker.stop()
         stage.stop()
+
+
+async def _until_settled(runtime: Runtime) -> None:
+    unfinished = select(col(Delivery.id)).where(col(Delivery.due_at).is_not(None)).limit(1)
+    while await runtime.database.read(unfinished):  # noqa: ASYNC110 (it ends in the database, where no event is set)
+        await asyncio.sleep(_LOOK_S)
 
 
 async def verify(settings: Settings, deliveries: int) -> None:
@@ -161,14 +172,17 @@ def receiving(secret: str, deliveries: int) -> Iterator[int]:
 
 def main() -> None:
     """One round."""
-    endpoints, deliveries = map(int, sys.argv[1:])
+    endpoints, deliveries = map(int, sys.argv[1:3])
+    samples = Path(sys.argv[3]) if len(sys.argv) > 3 else None
     logs.configure("json", level="WARNING")
     settings = load_settings()
     secret = new_secret()
     with receiving(secret, deliveries) as port:
         asyncio.run(seed(settings, port, secret, endpoints, deliveries))
-        outcome = send(settings, endpoints, deliveries)
+        outcome, stage = send(settings, endpoints, deliveries, ProfiledStage if samples else Stage)
         asyncio.run(verify(settings, deliveries))
+    if samples and isinstance(stage, ProfiledStage):
+        samples.write_text(json.dumps(stage.seen))
     print(json.dumps({name: getattr(outcome, name) for name in Outcome.__slots__}))
 
 

@@ -1,6 +1,7 @@
-"""The load: keep-alive connections to the loopback that ask again as soon as they are answered, in a process of its own.
+"""The load: keep-alive connections to the loopback that ask again as soon as they are answered.
 
-A job comes on stdin and its outcome goes to stdout, both as JSON; the time and the number of requests are bounded.
+A process of its own: a job comes on stdin and its outcome goes to stdout, both as JSON. Time and number of requests are
+bounded.
 """
 
 import asyncio

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,7 +24,7 @@ class Effort:
     rounds: int
     seconds: float
     clients: int
-    warm_up_s: float = 0.4
+    warm_up_s: float = 0.3
 
 
 @dataclass(slots=True)
@@ -51,16 +52,16 @@ class Figures:
 
 
 def measure(
-    cases: Sequence[Case], ours: Served, peer: Served, facts: Facts, effort: Effort, tell: Callable[[str], None]
+    cases: Sequence[Case], servers: Sequence[Served], facts: Facts, effort: Effort, tell: Callable[[str], None]
 ) -> list[Figures]:
-    """Ours, peer, ours, peer …, for each case. Raises Unwell for an answer that is not the expected one."""
+    """One server, the other, and so on, for each case. Raises Unwell for an answer that is not the expected one."""
     measured = []
     for case in cases:
         figures = Figures(case)
-        for server in (ours, peer):
+        for server in servers:
             one_round(server, case, facts, effort, effort.warm_up_s)
         for _ in range(effort.rounds):
-            for server in (ours, peer):
+            for server in servers:
                 used, outcome = one_round(server, case, facts, effort, effort.seconds)
                 figures.cpu_us[server.name].append(used / outcome["requests"] * 1e6)
                 figures.a_second[server.name].append(outcome["requests"] / outcome["seconds"])
@@ -97,11 +98,17 @@ def one_round(server: Served, case: Case, facts: Facts, effort: Effort, seconds:
     return used, outcome
 
 
-def deliver(settings: dict[str, str], endpoints: int, deliveries: int) -> dict[str, Any]:
+def deliver(settings: dict[str, str], endpoints: int, deliveries: int, samples: Path | None = None) -> dict[str, Any]:
     """One round of deliveries, in a process of its own. Raises Unwell."""
     development = {"VOXFORGE_WEBHOOK_ALLOW_HTTP": "true", "VOXFORGE_WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8"}
     done = subprocess.run(
-        [sys.executable, str(HERE / "deliveries.py"), str(endpoints), str(deliveries)],
+        [
+            sys.executable,
+            str(HERE / "deliveries.py"),
+            str(endpoints),
+            str(deliveries),
+            *([str(samples)] if samples else []),
+        ],
         cwd=settings["VOXFORGE_DATA"],
         env=child_environment(settings | development),
         capture_output=True,

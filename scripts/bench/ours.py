@@ -19,7 +19,7 @@ from schema.settings import load_settings
 def main() -> None:
     """Serve on any free port."""
     if len(sys.argv) > 1:
-        from sampling import Sampler  # noqa: PLC0415 (only where it is asked for)
+        from sampling import Sampler
 
         sampler = Sampler(Path(sys.argv[1]))
         signal.signal(signal.SIGUSR1, lambda *_: sampler.start())

@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from processes import announce
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
-from processes import announce
 from sqlalchemy import event, func
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import col, select
@@ -221,99 +221,77 @@ Key = Annotated[ApiKey, Depends(get_key)]
 Links = Annotated[Runtime, Depends(get_runtime)]
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application over the database that the settings name."""
+router = APIRouter()
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.engine = open_engine(settings)
-        app.state.runtime = Runtime.open(settings)
-        app.state.limiter = Limiter()
-        yield
-        await app.state.engine.dispose()
 
-    app = FastAPI(lifespan=lifespan)
+@router.get("/calls")
+async def list_calls(  # noqa: PLR0917 (as FastAPI wants it)
+    session: Session,
+    key: Key,
+    links: Links,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    status: CallStatus | None = None,
+    agent_id: Annotated[str | None, Query(alias="agentId")] = None,
+    campaign_id: Annotated[str | None, Query(alias="campaignId")] = None,
+    start: Annotated[datetime | None, Query(alias="from")] = None,
+    end: Annotated[datetime | None, Query(alias="to")] = None,
+) -> CallPage:
+    where = [col(Call.workspace_id) == key.workspace_id]
+    if status is not None:
+        where.append(col(Call.status) == status)
+    if agent_id is not None:
+        where.append(col(Call.agent_id) == agent_id)
+    if campaign_id is not None:
+        where.append(col(Call.campaign_id) == campaign_id)
+    if start is not None:
+        where.append(col(Call.created_at) >= start)
+    if end is not None:
+        where.append(col(Call.created_at) <= end)
+    newest = (col(Call.created_at).desc(), col(Call.id).desc())
+    calls = await session.exec(select(Call).where(*where).order_by(*newest).limit(limit).offset(offset))
+    total = await session.exec(select(func.count()).select_from(Call).where(*where))
+    summaries = [CallSummary.of(call, links) for call in calls]
+    return CallPage(calls=summaries, total=total.one(), limit=limit, offset=offset)
 
-    @app.exception_handler(HTTPException)
-    async def refuse(_request: Request, error: HTTPException) -> JSONResponse:
-        return envelope(error.status_code, str(error.detail))
 
-    @app.exception_handler(RequestValidationError)
-    async def refuse_parameters(_request: Request, _error: RequestValidationError) -> JSONResponse:
-        return envelope(400, "Invalid parameters")
+@router.get("/calls/{id}")
+async def get_call(session: Session, key: Key, links: Links, id: str) -> CallDetail:
+    call = (await session.exec(select(Call).where(Call.id == id, Call.workspace_id == key.workspace_id))).first()
+    if call is None:
+        raise HTTPException(404, f"Call with id {id} not found")
+    return CallDetail.of(call, links)
 
-    @app.exception_handler(Invalid)
-    async def refuse_value(_request: Request, error: Invalid) -> JSONResponse:
-        return envelope(400, error.message)
 
-    @app.get("/api/v1/calls")
-    async def list_calls(
-        session: Session,
-        key: Key,
-        links: Links,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        offset: Annotated[int, Query(ge=0)] = 0,
-        status: CallStatus | None = None,
-        agent_id: Annotated[str | None, Query(alias="agentId")] = None,
-        campaign_id: Annotated[str | None, Query(alias="campaignId")] = None,
-        start: Annotated[datetime | None, Query(alias="from")] = None,
-        end: Annotated[datetime | None, Query(alias="to")] = None,
-    ) -> CallPage:
-        where = [col(Call.workspace_id) == key.workspace_id]
-        if status is not None:
-            where.append(col(Call.status) == status)
-        if agent_id is not None:
-            where.append(col(Call.agent_id) == agent_id)
-        if campaign_id is not None:
-            where.append(col(Call.campaign_id) == campaign_id)
-        if start is not None:
-            where.append(col(Call.created_at) >= start)
-        if end is not None:
-            where.append(col(Call.created_at) <= end)
-        newest = (col(Call.created_at).desc(), col(Call.id).desc())
-        calls = await session.exec(select(Call).where(*where).order_by(*newest).limit(limit).offset(offset))
-        total = await session.exec(select(func.count()).select_from(Call).where(*where))
-        summaries = [CallSummary.of(call, links) for call in calls]
-        return CallPage(calls=summaries, total=total.one(), limit=limit, offset=offset)
-
-    @app.get("/api/v1/calls/{id}")
-    async def get_call(session: Session, key: Key, links: Links, id: str) -> CallDetail:
-        call = (await session.exec(select(Call).where(Call.id == id, Call.workspace_id == key.workspace_id))).first()
-        if call is None:
-            raise HTTPException(404, f"Call with id {id} not found")
-        return CallDetail.of(call, links)
-
-    @app.post("/api/v1/calls", status_code=201)
-    async def place_call(session: Session, key: Key, links: Links, body: PlaceCall) -> CallDetail:
-        to = normalise(body.to, "to")
-        ours = key.workspace_id
-        agent = await one(session, Agent, body.agent_id, ours, col(Agent.deleted_at).is_(None))
-        number = await one(session, PhoneNumber, body.phone_number_id, ours)
-        listed = select(DoNotCall).where(DoNotCall.workspace_id == ours, DoNotCall.phone_number == to)
-        if (await session.exec(listed)).first():
-            raise HTTPException(400, f"{to} is on the do-not-call list")
-        known = select(Contact).where(
-            Contact.workspace_id == ours, Contact.phone_number == to, col(Contact.deleted_at).is_(None)
-        )
-        contact = (await session.exec(known)).first()
-        now = datetime.now(UTC)
-        call = Call(
-            id=new_id(now),
-            workspace_id=ours,
-            to_number=to,
-            from_number=number.phone_number,
-            agent_id=agent.id,
-            phone_number_id=number.id,
-            contact_id=contact.id if contact else None,
-            due_at=now,
-            created_at=now,
-            updated_at=now,
-        )
-        session.add(call)
-        await session.commit()
-        return CallDetail.of(call, links)
-
-    return app
+@router.post("/calls", status_code=201)
+async def place_call(session: Session, key: Key, links: Links, body: PlaceCall) -> CallDetail:
+    to = normalise(body.to, "to")
+    ours = key.workspace_id
+    agent = await one(session, Agent, body.agent_id, ours, col(Agent.deleted_at).is_(None))
+    number = await one(session, PhoneNumber, body.phone_number_id, ours)
+    listed = select(DoNotCall).where(DoNotCall.workspace_id == ours, DoNotCall.phone_number == to)
+    if (await session.exec(listed)).first():
+        raise HTTPException(400, f"{to} is on the do-not-call list")
+    known = select(Contact).where(
+        Contact.workspace_id == ours, Contact.phone_number == to, col(Contact.deleted_at).is_(None)
+    )
+    contact = (await session.exec(known)).first()
+    now = datetime.now(UTC)
+    call = Call(
+        id=new_id(now),
+        workspace_id=ours,
+        to_number=to,
+        from_number=number.phone_number,
+        agent_id=agent.id,
+        phone_number_id=number.id,
+        contact_id=contact.id if contact else None,
+        due_at=now,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(call)
+    await session.commit()
+    return CallDetail.of(call, links)
 
 
 async def one(session: AsyncSession, table: Any, id: str, workspace_id: str, *where: Any) -> Any:
@@ -330,6 +308,37 @@ async def one(session: AsyncSession, table: Any, id: str, workspace_id: str, *wh
 def envelope(status: int, message: str) -> JSONResponse:
     """The document's error."""
     return JSONResponse({"error": {"code": CODES[status], "message": message}}, status)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application over the database that the settings name."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.engine = open_engine(settings)
+        app.state.runtime = Runtime.open(settings)
+        app.state.limiter = Limiter()
+        yield
+        await app.state.engine.dispose()
+
+    app = FastAPI(lifespan=lifespan)
+    app.include_router(router, prefix="/api/v1")
+    app.add_exception_handler(HTTPException, refuse)
+    app.add_exception_handler(RequestValidationError, refuse_parameters)
+    app.add_exception_handler(Invalid, refuse_value)
+    return app
+
+
+async def refuse(_request: Request, error: HTTPException) -> JSONResponse:
+    return envelope(error.status_code, str(error.detail))
+
+
+async def refuse_parameters(_request: Request, _error: RequestValidationError) -> JSONResponse:
+    return envelope(400, "Invalid parameters")
+
+
+async def refuse_value(_request: Request, error: Invalid) -> JSONResponse:
+    return envelope(400, error.message)
 
 
 def open_engine(settings: Settings) -> AsyncEngine:

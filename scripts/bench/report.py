@@ -110,7 +110,7 @@ class Report:
 def show_profile(label: str, seen: dict[str, Any], most: int = 25) -> None:
     """The hottest functions of one case: on top of the stack, and anywhere in it."""
     samples = seen["samples"] or 1
-    table = Table("own %", "with callees %", "function", title=f"{label} ({samples:,} samples)", title_justify="left")
+    table = Table("own %", "with callees %", "function", title=label, title_justify="left")
     for column in table.columns[:2]:
         column.justify = "right"
     for name, own in sorted(seen["own"].items(), key=lambda item: -item[1])[:most]:

@@ -1,7 +1,7 @@
-"""A profiler by sampling, in the process that is looked at: every millisecond of CPU, who is on the stack?
+"""A profiler by sampling, in the process that is looked at: who is on the stack, every millisecond of CPU.
 
-A thread that waits is not counted. The handler runs between two bytecodes of the main thread, so that time in a C
-function counts for the Python function that called it.
+A thread that waits for work is not counted, one that waits for the interpreter's lock is. Time in a C function counts
+for the Python function that called it.
 """
 
 import json
@@ -33,6 +33,7 @@ class Sampler:
         self._own.clear()
         self._under.clear()
         self._samples = 0
+        sys.setswitchinterval(_EVERY_S)
         signal.signal(signal.SIGPROF, self._sample)
         signal.setitimer(signal.ITIMER_PROF, _EVERY_S, _EVERY_S)
 
@@ -46,10 +47,10 @@ class Sampler:
 
     def _sample(self, _number: int, frame: FrameType | None) -> None:
         for thread, top in sys._current_frames().items():  # noqa: SLF001 (documented, despite its name)
-            self._count(frame if thread == self._main else top, main=thread == self._main)
+            self._count(frame if thread == self._main else top)
 
-    def _count(self, frame: FrameType | None, *, main: bool) -> None:
-        if frame is None or _is_waiting(frame, main=main):
+    def _count(self, frame: FrameType | None) -> None:
+        if frame is None or _is_waiting(frame):
             return
         self._samples += 1
         self._own[_name(frame)] += 1
@@ -63,11 +64,11 @@ class Sampler:
         self._under.update(seen)
 
 
-def _is_waiting(frame: FrameType, *, main: bool) -> bool:
-    """Whether the main thread is in its event loop and nowhere else, or another thread has nothing to do."""
+def _is_waiting(frame: FrameType) -> bool:
+    """Whether the thread is in its event loop and nowhere else, or has nothing to do."""
     code = frame.f_code
-    if main:
-        return code.co_name == "run" and code.co_filename.endswith("asyncio/runners.py")
+    if code.co_filename.endswith("asyncio/runners.py"):
+        return True
     if code.co_name == "_connection_worker_thread":  # aiosqlite's: it takes from its queue, or it works
         return ".get(" in linecache.getline(code.co_filename, frame.f_lineno)
     return code.co_name in _WAITING
@@ -76,8 +77,5 @@ def _is_waiting(frame: FrameType, *, main: bool) -> bool:
 def _name(frame: FrameType) -> str:
     code = frame.f_code
     parts = Path(code.co_filename).parts
-    if "site-packages" in parts:
-        parts = parts[parts.index("site-packages") + 1 :]
-    else:
-        parts = parts[-3:]
+    parts = parts[parts.index("site-packages") + 1 :] if "site-packages" in parts else parts[-3:]
     return f"{'/'.join(parts)}:{code.co_firstlineno} {code.co_qualname}"

@@ -1,5 +1,6 @@
 """The database both servers read: 100,000 calls and 1,000 agents of one Enterprise workspace, made once and copied."""
 
+import asyncio
 import hashlib
 import os
 import random
@@ -62,7 +63,7 @@ def temporary_root() -> Path:
     return path
 
 
-async def template() -> Path:
+def template() -> Path:
     """A data directory with the seeded SQLite file; made again when the migrations or this module change."""
     version = hashlib.sha256(Path(__file__).read_bytes() + migrations.head().encode()).hexdigest()[:12]
     path = temporary_root() / f"seeded-{version}"
@@ -70,7 +71,7 @@ async def template() -> Path:
         return path
     making = Path(tempfile.mkdtemp(prefix="making-", dir=temporary_root()))
     try:
-        await fill(settings_for(making))
+        asyncio.run(fill(settings_for(making)))
         making.rename(path)
     finally:
         shutil.rmtree(making, ignore_errors=True)

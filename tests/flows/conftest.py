@@ -1,4 +1,4 @@
-"""Fixtures of the flows: one running installation of each kind for the whole module."""
+"""Fixtures of the flows: one running installation of each kind for the whole run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEVELOPMENT = {
 }
 
 
-@pytest.fixture(scope="module", params=["embedded", "scaled"])
+@pytest.fixture(scope="session", params=["embedded", "scaled"])
 def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """SQLite in one process; or PostgreSQL and Redis with `serve` and `work` apart."""
     data: Path = tmp_path_factory.mktemp(request.param)

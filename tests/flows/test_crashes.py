@@ -57,7 +57,7 @@ def test_calls_under_way_are_picked_up_by_the_next_start(slow: Installation, num
     with receiver() as receiving, slow.client() as client:
         endpoint(client, receiving)
         ids = caller(client)
-        calls = [place(client, ids, f"+1555{exchange}0100") for exchange in range(200, 200 + CALLS)]
+        calls = [place(client, ids, f"+1{area}5550100") for area in range(202, 202 + CALLS)]
         until_answered(client, calls[:2])
 
         codes = slow.stop(number)
@@ -72,7 +72,7 @@ def test_calls_under_way_are_picked_up_by_the_next_start(slow: Installation, num
 
 def test_a_call_accepted_a_moment_before_the_kill_is_still_dialed(slow: Installation) -> None:
     with slow.client() as client:
-        id = place(client, caller(client), "+15552000101")
+        id = place(client, caller(client), "+12025550101")
 
         slow.stop(signal.SIGKILL)
         slow.start()

@@ -35,12 +35,12 @@ def test_a_call_goes_from_queued_to_completed_and_everything_about_it_can_be_rea
     hook = endpoint(client, receiving)
     ids = caller(client)
 
-    id = place(client, ids, "+15551230100")
+    id = place(client, ids, "+12025550100")
     first = client.get(f"/calls/{id}").json()
     call = until_over(client, [id])[id]
 
     assert first["status"] in {"queued", "in-progress"}
-    assert (call["status"], call["direction"], call["to"]) == ("completed", "outbound", "+15551230100")
+    assert (call["status"], call["direction"], call["to"]) == ("completed", "outbound", "+12025550100")
     assert call["outcome"] == "appointment-booked"
     assert call["answeredAt"] is not None
     assert call["startedAt"] <= call["answeredAt"] <= call["endedAt"]
@@ -57,7 +57,7 @@ def test_a_call_goes_from_queued_to_completed_and_everything_about_it_can_be_rea
 
     got = {one.json["event"]: one for one in receiving.wait_for(4)}
     assert set(got) == {"call.started", "call.ended", "transcript.ready", "analysis.complete"}
-    facts = {"callId": id, "to": "+15551230100", "agentId": ids["agentId"], "campaignId": None}
+    facts = {"callId": id, "to": "+12025550100", "agentId": ids["agentId"], "campaignId": None}
     for event, delivered in got.items():
         body = delivered.json
         assert list(body) == ["event", "timestamp", "data"]
@@ -72,14 +72,14 @@ def test_a_call_goes_from_queued_to_completed_and_everything_about_it_can_be_rea
 def check_signatures(delivered: Delivered, secret: str) -> None:
     assert is_valid_webhook(delivered.body, delivered.headers["x-voxforge-signature"], secret)
     assert standardwebhooks.Webhook(secret).verify(delivered.body, delivered.headers) == delivered.json
-    assert svix.Webhook(secret).verify(delivered.body, delivered.headers) == delivered.json
+    svix.Webhook(secret).verify(delivered.body, delivered.headers)  # raises for a signature that is not good
 
 
 def test_a_call_that_does_not_connect_says_so_with_call_failed(client: httpx.Client, receiving: Receiver) -> None:
     endpoint(client, receiving)
     ids = caller(client)
 
-    id = place(client, ids, "+15551230140")
+    id = place(client, ids, "+12025550140")
     call = until_over(client, [id])[id]
 
     assert (call["status"], call["endReason"], call["sipCode"]) == ("failed", "busy", 486)
@@ -91,7 +91,7 @@ def test_a_call_that_does_not_connect_says_so_with_call_failed(client: httpx.Cli
         "callId": id,
         "status": "failed",
         "duration": 0,
-        "to": "+15551230140",
+        "to": "+12025550140",
         "agentId": ids["agentId"],
         "campaignId": None,
         "endReason": "busy",
@@ -99,7 +99,7 @@ def test_a_call_that_does_not_connect_says_so_with_call_failed(client: httpx.Cli
 
 
 def test_the_recording_plays_and_its_link_cannot_be_guessed(client: httpx.Client) -> None:
-    id = place(client, caller(client), "+15551230101")
+    id = place(client, caller(client), "+12025550101")
 
     call = until_over(client, [id])[id]
     answer = httpx.get(call["recordingUrl"])
@@ -116,11 +116,11 @@ def test_the_recording_plays_and_its_link_cannot_be_guessed(client: httpx.Client
 
 
 def test_an_appointment_agreed_in_a_call_is_a_real_one(client: httpx.Client) -> None:
-    id = place(client, caller(client), "+15551240100")
+    id = place(client, caller(client), "+13035550100")
 
     until_over(client, [id])
 
-    contact = client.get("/contacts", params={"phoneNumber": "+15551240100"}).json()
+    contact = client.get("/contacts", params={"phoneNumber": "+13035550100"}).json()
     [appointment] = client.get("/appointments", params={"contactId": contact[0]["id"]}).json()
     detail = client.get(f"/appointments/{appointment['id']}").json()
     assert (detail["status"], detail["callId"]) == ("confirmed", id)
@@ -130,19 +130,19 @@ def test_an_appointment_agreed_in_a_call_is_a_real_one(client: httpx.Client) -> 
 def test_a_callee_who_asks_not_to_be_called_again_is_not(client: httpx.Client) -> None:
     """Decision L5."""
     ids = caller(client)
-    id = place(client, ids, "+15551230102")
+    id = place(client, ids, "+12025550102")
 
     call = until_over(client, [id])[id]
-    again = client.post("/calls", json={**ids, "to": "+15551230102"})
+    again = client.post("/calls", json={**ids, "to": "+12025550102"})
 
     assert (call["outcome"], call["sentiment"]) == ("do-not-call", "negative")
     assert again.status_code == 400
-    assert again.json() == {"error": {"code": "BAD_REQUEST", "message": "+15551230102 is on the do-not-call list"}}
+    assert again.json() == {"error": {"code": "BAD_REQUEST", "message": "+12025550102 is on the do-not-call list"}}
 
 
 def test_a_call_under_way_can_be_hung_up_and_one_that_waits_cancelled(client: httpx.Client) -> None:
     ids = caller(client, maxCallDuration=14_400)
-    id = place(client, ids, "+15551230109")
+    id = place(client, ids, "+12025550109")
     while client.get(f"/calls/{id}").json()["answeredAt"] is None:
         pass
 

@@ -15,7 +15,7 @@ def test_five_requests_in_all_each_with_the_same_bytes_and_then_it_has_failed(
 ) -> None:
     hook = endpoint(client, receiving, events=["call.failed"])
     receiving.statuses["/"] = [500] * 5
-    place(client, caller(client), "+15551230143")
+    place(client, caller(client), "+12025550143")
 
     got = receiving.wait_for(5)
     [row] = client.get(f"/webhooks/{hook['id']}/deliveries").json()
@@ -32,7 +32,7 @@ def test_five_requests_in_all_each_with_the_same_bytes_and_then_it_has_failed(
 def test_a_retry_that_is_answered_well_ends_the_ladder(client: httpx.Client, receiving: Receiver) -> None:
     hook = endpoint(client, receiving, events=["call.failed"])
     receiving.statuses["/"] = [503, 500]
-    place(client, caller(client), "+15551230142")
+    place(client, caller(client), "+12025550142")
 
     receiving.wait_for(3)
     [row] = client.get(f"/webhooks/{hook['id']}/deliveries").json()

@@ -20,7 +20,7 @@ ENDS = {  # status, end reason, outcome
 
 @pytest.mark.parametrize("xx", ENDS)
 def test_it_ends_as_the_table_says(client: httpx.Client, xx: str) -> None:
-    id = place(client, caller(client, voicemailMessage="Please call us back."), f"+155512501{xx}")
+    id = place(client, caller(client, voicemailMessage="Please call us back."), f"+120255501{xx}")
 
     call = until_over(client, [id])[id]
 

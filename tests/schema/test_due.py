@@ -198,9 +198,7 @@ NESTED = "?enable_hashjoin=off&enable_mergejoin=off&enable_hashagg=off&enable_so
 
 
 @pytest.mark.parametrize(("database", "plan"), [("sqlite", ""), ("postgresql", ""), ("postgresql", NESTED)])
-async def test_many_at_once_take_each_row_once(
-    runtime: Runtime, viewer: Viewer, settings: Settings, plan: str
-) -> None:
+async def test_many_at_once_take_each_row_once(runtime: Runtime, viewer: Viewer, settings: Settings, plan: str) -> None:
     """Leasers in threads with loops of their own, as worker processes are, however PostgreSQL plans the query."""
     if settings.database_url is not None:
         settings = settings_for(settings.data, database_url=settings.database_url.get_secret_value() + plan)

@@ -172,9 +172,7 @@ async def test_one_workspace_never_sees_or_locks_another_s_rows(runtime: Runtime
 
     for table in OWNED:
         rows = await runtime.database.read(select(table).order_by(col(table.id)))
-        mine, theirs = (
-            [row.id for row in rows if row.workspace_id == each.workspace_id] for each in (viewer, other)
-        )
+        mine, theirs = ([row.id for row in rows if row.workspace_id == each.workspace_id] for each in (viewer, other))
         assert mine, f"{table.__name__} has no row"
         assert len(mine) == len(theirs)
 

@@ -28,6 +28,7 @@ def _watch_threads() -> None:
     """Have aiosqlite and `run_in_executor` report what they have under way; anything else the clock cannot see."""
     execute = aiosqlite.Connection._execute
     connect = aiosqlite.Connection._connect
+    stop = aiosqlite.Connection.stop
     run_in_executor = asyncio.BaseEventLoop.run_in_executor
 
     def tracked(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -42,6 +43,12 @@ def _watch_threads() -> None:
 
         return wrapper
 
+    def tracked_stop(self: aiosqlite.Connection) -> asyncio.Future[Any] | None:
+        future = stop(self)
+        if future is not None:
+            _track(future)
+        return future
+
     def tracked_run(self: asyncio.BaseEventLoop, *args: Any) -> asyncio.Future[Any]:
         future = run_in_executor(self, *args)
         _track(future)
@@ -49,6 +56,7 @@ def _watch_threads() -> None:
 
     aiosqlite.Connection._execute = tracked(execute)  # type: ignore[assignment, method-assign]
     aiosqlite.Connection._connect = tracked(connect)  # type: ignore[assignment]
+    aiosqlite.Connection.stop = tracked_stop  # type: ignore[method-assign]
     asyncio.BaseEventLoop.run_in_executor = tracked_run  # type: ignore[assignment, method-assign]
 
 

@@ -39,7 +39,7 @@ def order(to: str, attempt_id: str = "call.1", **changes: object) -> Order:
 def brief(**changes: object) -> AgentBrief:
     given: dict[str, object] = {
         "name": "Sales Rep - Sarah",
-        "system_prompt": "You are Sarah from Acme Corp. You call people to book a product demo of our CRM.",
+        "system_prompt": "You are Sarah from Acme Corp. You call people to book a product demo.",
         "first_message": "Hi, this is Sarah calling from Acme. Do you have a minute?",
         "language": "en-US",
         "voicemail_message": "Hi, this is Sarah from Acme. Please call us back.",

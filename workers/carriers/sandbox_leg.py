@@ -142,7 +142,9 @@ class SandboxLeg:
         if self.row.ringing_at is not None:
             await self.wait_until(self.at(self.row.ringing_at))
         at = self.row.ringing_at  # None again, if it was cancelled before
-        return None if at is None else Ringing(f"{self.reference}:ringing", self.reference, instant(at))
+        if at is None or self._closed:
+            return None
+        return Ringing(f"{self.reference}:ringing", self.reference, instant(at))
 
     async def _picked_up(self) -> Answered | None:
         await self.answered()

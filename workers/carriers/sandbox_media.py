@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 GAP_S = 0.6
 """Between the callee's last word and the agent's first, however fast the brain is; longer if it thinks for longer."""
-JITTER_S = 0.25
+JITTER_S = 0.5
 """Real seconds by which words may be late without being heard as a pause."""
 CATCH_UP_S = 1.0
 """A process that was frozen for longer than this goes on from where it was."""

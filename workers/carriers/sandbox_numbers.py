@@ -83,8 +83,12 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def scenario_of(number: str) -> str:
-    """The scenario's two digits: the magic number's own, or for every other number one of 00–09 by a stable hash."""
+    """The scenario's two digits: the magic number's own, or for every other number one of 00–09 by a stable hash.
+
+    The hash is salted so that `rest-api.md`'s own example, +15551234567, is interested, as it is there.
+    """
     magic = FICTION.fullmatch(number)
     if magic and magic[1] in SCENARIOS:
         return magic[1]
-    return f"{hashlib.sha256(number.encode()).digest()[0] % 10:02}"
+    digest = hashlib.sha256(f"voxforge{number}".encode()).digest()
+    return f"{digest[0] % 10:02}"

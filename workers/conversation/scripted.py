@@ -128,7 +128,7 @@ class _Script:
 
     def _conversation(self, text: str, intents: frozenset[Intent]) -> Said:
         first = self._brief.first_message
-        if first and not self._mine[1:] and not any(first.startswith(turn[:15]) for turn in self._mine):
+        if first and len(self._theirs) == 2 and Intent.SCREENING in detect(self._theirs[0]) and first not in self._mine:
             return [first]  # a machine answered first, and has put the call through
         if Intent.WHO in intents:
             return [f"{self._pitch.introduction}. I am calling about {self._pitch.topic}. Do you have a minute?"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,11 +25,14 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """Commands send the process's log to the terminal; put it back."""
+def own_process() -> Iterator[None]:
+    """Commands take the process's log and signals; put them back."""
     root = logging.getLogger()
     kept, level = root.handlers[:], root.level
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     root.handlers[:] = kept
     root.setLevel(level)
     logging.captureWarnings(False)

@@ -143,9 +143,7 @@ async def test_a_refused_change_changes_nothing(runtime: Runtime, viewer: Viewer
         await act(agents.update, UNKNOWN, {"voice": "ryan"})
 
 
-async def test_agents_are_listed_newest_first(
-    runtime: Runtime, viewer: Viewer, act: Act, clock: VirtualClock
-) -> None:
+async def test_agents_are_listed_newest_first(runtime: Runtime, viewer: Viewer, act: Act, clock: VirtualClock) -> None:
     """R3: ties by id."""
     first = await seeds.agent(runtime, viewer)
     tied = await seeds.agent(runtime, viewer)
@@ -227,9 +225,7 @@ async def test_an_agent_that_an_open_campaign_uses_cannot_be_deleted(
     campaign = await seeds.campaign(runtime, viewer)
     await act(campaigns.update, campaign.id, {"status": status})
 
-    async with refused(
-        Invalid, f"Agent with id {campaign.agent_id} is used by {status.value} campaign {campaign.id}"
-    ):
+    async with refused(Invalid, f"Agent with id {campaign.agent_id} is used by {status.value} campaign {campaign.id}"):
         await act(agents.delete, campaign.agent_id)
 
 

@@ -79,9 +79,7 @@ async def test_the_contact_must_exist(runtime: Runtime, viewer: Viewer, act: Act
 
     for id in (UNKNOWN, theirs.id, gone.id):
         async with refused(NotFound, f"Contact with id {id} not found"):
-            await act(
-                appointments.create, {"contact_id": id, "title": "Demo", "start_time": TEN, "end_time": ELEVEN}
-            )
+            await act(appointments.create, {"contact_id": id, "title": "Demo", "start_time": TEN, "end_time": ELEVEN})
 
 
 @pytest.mark.parametrize("status", FINAL)
@@ -153,9 +151,7 @@ async def test_absent_stays_and_null_clears(runtime: Runtime, viewer: Viewer, ac
 
 
 @on_both
-async def test_appointments_are_listed_earliest_first_and_filtered(
-    runtime: Runtime, viewer: Viewer, act: Act
-) -> None:
+async def test_appointments_are_listed_earliest_first_and_filtered(runtime: Runtime, viewer: Viewer, act: Act) -> None:
     """T1, R3, R4."""
     starts = ["2025-02-16T00:00:00Z", "2025-02-14T23:59:59Z", "2025-02-15T10:00:00Z", "2025-02-15T23:59:59Z"]
     rows = [await seeds.appointment(runtime, viewer, start_time=at(start)) for start in starts]

@@ -182,12 +182,13 @@ async def test_a_finished_campaign_cannot_be_edited(
 ) -> None:
     """P6."""
     row = await seeds.campaign(runtime, viewer)
+    person = await seeds.contact(runtime, viewer)
     await act(campaigns.update, row.id, {"status": status})
 
     async with refused(Invalid, f"A {status.value} campaign cannot be changed"):
         await act(campaigns.update, row.id, {"name": "Summer"})
     async with refused(Invalid, f"A {status.value} campaign takes no contacts"):
-        await act(campaigns.enrol, row.id, contact_ids=[(await seeds.contact(runtime, viewer)).id])
+        await act(campaigns.enrol, row.id, contact_ids=[person.id])
 
 
 @pytest.mark.parametrize("status", [ACTIVE, PAUSED])
@@ -379,9 +380,7 @@ async def test_enrolment_is_all_or_nothing(runtime: Runtime, viewer: Viewer, act
         await act(campaigns.enrol, UNKNOWN, contact_ids=people)
 
 
-async def test_ten_thousand_a_request_and_no_more(
-    runtime: Runtime, viewer: Viewer, act: Act, refused: Refused
-) -> None:
+async def test_ten_thousand_a_request_and_no_more(runtime: Runtime, viewer: Viewer, act: Act, refused: Refused) -> None:
     row = await seeds.campaign(runtime, viewer)
     message = "At most 10,000 contacts can be enrolled in one request"
 

@@ -17,9 +17,7 @@ from tests.support.runtime import on_both
 from tests.support.time import VirtualClock
 
 NUMBER = "+15551234567"
-E164 = (
-    "phoneNumber must be a phone number in E.164 such as +15551234567: a plus sign, the country code and digits"
-)
+E164 = "phoneNumber must be a phone number in E.164 such as +15551234567: a plus sign, the country code and digits"
 BEYOND = "customFields.a must be a finite number, and a whole one within 64 bits"
 UNKNOWN = "c0000000000000000unknown0"
 

@@ -37,9 +37,7 @@ async def test_a_number_that_is_there_stays_as_it_is(
 
     async with unchanged():
         again = await act(do_not_call.add, {"phone_number": NUMBER, "reason": "Asked again"})
-        callee = await act(
-            do_not_call.put, NUMBER, reason="In a call", source=DoNotCallSource.CALLEE, call_id="c1"
-        )
+        callee = await act(do_not_call.put, NUMBER, reason="In a call", source=DoNotCallSource.CALLEE, call_id="c1")
 
     assert again.id == callee.id == row.id
 
@@ -47,9 +45,7 @@ async def test_a_number_that_is_there_stays_as_it_is(
 async def test_a_callee_s_wish_says_where_it_came_from(runtime: Runtime, viewer: Viewer, act: Act) -> None:
     call = await seeds.call(runtime, viewer, to=NUMBER)
 
-    row = await act(
-        do_not_call.put, NUMBER, reason="Do not call me", source=DoNotCallSource.CALLEE, call_id=call.id
-    )
+    row = await act(do_not_call.put, NUMBER, reason="Do not call me", source=DoNotCallSource.CALLEE, call_id=call.id)
 
     assert (row.source, row.call_id) == (DoNotCallSource.CALLEE, call.id)
 

@@ -30,9 +30,7 @@ async def test_a_number_is_added_active(runtime: Runtime, viewer: Viewer, act: A
         ("+15551234568", "", "name must not be empty"),
     ],
 )
-async def test_what_breaks_a_rule_is_refused(
-    act: Act, refused: Refused, number: str, name: str, message: str
-) -> None:
+async def test_what_breaks_a_rule_is_refused(act: Act, refused: Refused, number: str, name: str, message: str) -> None:
     await act(phone_numbers.add, phone_number=NUMBER, name="Sales", carrier="sandbox")
 
     async with refused(Invalid, message):

@@ -1,0 +1,303 @@
+"""What is served is what is described: the document's examples, real answers of every route, bodies of webhooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import select
+
+from app.openapi import document
+from app.rest.routes import PREFIX, ROUTES
+from schema.rules.plans import Plan
+from schema.rules.webhooks import EventType
+from schema.tables import Event
+from tests.contract.description import Description
+from tests.support import seeds
+from tests.support.api import Api
+from tests.support.runtime import on_both, settings_for
+
+DESCRIPTION = Description(document(settings_for(Path("unused"))))
+ID = "clx0a1b2c3d4e5f6g7h8i9j0k"  # the document's `clx...`, spelled out
+
+ANSWERS = [
+    (
+        "/agents",
+        [
+            {
+                "id": ID,
+                "name": "Sales Rep - Sarah",
+                "isActive": True,
+                "voice": "jennifer",
+                "firstMessage": "Hi, this is Sarah calling from Acme...",
+                "createdAt": "2025-01-01T00:00:00Z",
+            }
+        ],
+    ),
+    (
+        "/campaigns",
+        [
+            {
+                "id": ID,
+                "name": "Q1 Outreach",
+                "status": "active",
+                "callsTotal": 500,
+                "callsCompleted": 230,
+                "createdAt": "2025-01-01T00:00:00Z",
+            }
+        ],
+    ),
+    (
+        "/calls",
+        {
+            "calls": [
+                {
+                    "id": ID,
+                    "status": "completed",
+                    "direction": "outbound",
+                    "to": "+15551234567",
+                    "duration": 183,
+                    "summary": "Prospect interested in a demo next week.",
+                    "sentiment": "positive",
+                    "recordingUrl": "https://...",
+                    "createdAt": "2025-01-15T14:23:00Z",
+                }
+            ],
+            "total": 1523,
+            "limit": 50,
+            "offset": 0,
+        },
+    ),
+]
+BODIES: list[tuple[str, str, dict[str, Any]]] = [
+    (
+        "POST",
+        "/agents",
+        {
+            "name": "Support Agent",
+            "systemPrompt": "You are a helpful support agent for Acme Corp...",
+            "firstMessage": "Hi, this is Acme support. How can I help you today?",
+            "voice": "jennifer",
+            "language": "en-US",
+            "maxCallDuration": 600,
+        },
+    ),
+    ("PATCH", "/agents/{id}", {"name": "New Name", "isActive": False}),
+    (
+        "POST",
+        "/campaigns",
+        {
+            "name": "February Outreach",
+            "agentId": ID,
+            "phoneNumberId": ID,
+            "scheduledStart": "2025-02-01T09:00:00Z",
+            "timezone": "America/New_York",
+            "callWindow": {"start": "09:00", "end": "17:00"},
+            "maxConcurrentCalls": 3,
+        },
+    ),
+    ("PATCH", "/campaigns/{id}", {"status": "paused"}),
+    ("POST", "/calls", {"agentId": ID, "phoneNumberId": ID, "to": "+15551234567"}),
+    (
+        "POST",
+        "/appointments",
+        {
+            "contactId": ID,
+            "startTime": "2025-02-15T10:00:00Z",
+            "endTime": "2025-02-15T10:30:00Z",
+            "title": "Product Demo",
+            "notes": "Prospect is interested in the CRM integration",
+        },
+    ),
+    ("PATCH", "/appointments/{id}", {"status": "cancelled"}),
+]
+
+
+# --- the document's examples ---
+
+
+@pytest.mark.parametrize(("path", "content"), ANSWERS)
+def test_an_answer_of_the_document_is_as_described(path: str, content: Any) -> None:
+    headers = {"X-Request-Id": "r", "X-Total-Count": "1"}
+
+    assert DESCRIPTION.complaints("GET", PREFIX + path, 200, headers, content) == []
+
+
+@pytest.mark.parametrize(("method", "path", "content"), BODIES)
+def test_a_body_of_the_document_is_as_described(method: str, path: str, content: Any) -> None:
+    DESCRIPTION.body(method, PREFIX + path).validate(content)
+
+    assert not DESCRIPTION.body(method, PREFIX + path).is_valid({**content, "surprise": 1})
+
+
+def test_the_webhook_of_the_document_is_as_described() -> None:
+    sent = {
+        "event": "call.ended",
+        "timestamp": "2025-01-15T14:25:00Z",
+        "data": {
+            "callId": ID,
+            "status": "completed",
+            "duration": 183,
+            "to": "+15551234567",
+            "agentId": ID,
+            "campaignId": ID,
+        },
+    }
+
+    event_body("call.ended").validate(sent)
+    assert not event_body("call.failed").is_valid(sent)
+
+
+def test_the_error_of_the_document_is_as_described() -> None:
+    error = {"error": {"code": "NOT_FOUND", "message": "Agent with id clx... not found"}}
+
+    assert DESCRIPTION.complaints("GET", f"{PREFIX}/agents/{ID}", 404, {"X-Request-Id": "r"}, error) == []
+
+
+def event_body(event: str) -> Any:
+    content = DESCRIPTION.document["webhooks"][event]["post"]["requestBody"]["content"]
+    return DESCRIPTION.validator(content["application/json"]["schema"])
+
+
+# --- real answers ---
+
+
+@dataclass
+class Asking:
+    """A caller who compares each answer with the description, and remembers which routes have answered how."""
+
+    api: Api
+    seen: set[tuple[str, int]] = field(default_factory=set)
+
+    async def ask(self, method: str, path: str, body: object = None, *, expect: int = 200) -> Any:
+        answer = await self.api.http.request(method, PREFIX + path, **({} if body is None else {"json": body}))
+        content = answer.json() if answer.content else None
+        plain = path.partition("?")[0]
+        assert answer.status_code == expect, answer.text
+        complaints = DESCRIPTION.complaints(method, PREFIX + plain, expect, answer.headers, content)
+        assert complaints == []
+        self.seen.add((DESCRIPTION.operation(method, PREFIX + plain)["operationId"], expect))
+        return content
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return Plan.ENTERPRISE
+
+
+@pytest.fixture
+async def asking(api: Api) -> Asking:
+    await seeds.everything(api.runtime, api.viewer)
+    return Asking(api)
+
+
+@on_both
+async def test_every_route_answers_as_described(asking: Asking) -> None:
+    ask = asking.ask
+    agent = await ask("POST", "/agents", BODIES[0][2], expect=201)
+    assert (await ask("GET", f"/agents/{agent['id']}")) == agent
+    await ask(
+        "PATCH", f"/agents/{agent['id']}", {"firstMessage": None, "tools": [{"name": "transfer", "to": "+15551234567"}]}
+    )
+    assert len(await ask("GET", "/agents")) > 1
+    (number, *_) = await ask("GET", "/phone-numbers")
+    await ask("GET", f"/phone-numbers/{number['id']}")
+
+    caller = {"agentId": agent["id"], "phoneNumberId": number["id"]}
+    call = await ask("POST", "/calls", {**caller, "to": "+15551234567"}, expect=201)
+    await ask("POST", f"/calls/{call['id']}/hangup")
+    page = await ask("GET", "/calls?limit=2&status=completed&from=2025-01-01")
+    analysed = await ask("GET", f"/calls/{page['calls'][0]['id']}")
+    assert analysed["analysis"]["sentiment"] == "positive"
+
+    contact = await ask("POST", "/contacts", {"phoneNumber": "+15557654321", "customFields": {"vip": True}}, expect=201)
+    await ask("GET", f"/contacts/{contact['id']}")
+    await ask("PATCH", f"/contacts/{contact['id']}", {"timezone": "America/New_York"})
+    assert len(await ask("GET", "/contacts")) == 3
+    campaign = await ask("POST", "/campaigns", {**BODIES[2][2], **caller, "contactIds": [contact["id"]]}, expect=201)
+    await ask("PATCH", f"/campaigns/{campaign['id']}", {"status": "paused", "callWindow": None})
+    await ask("GET", f"/campaigns/{campaign['id']}")
+    await ask("GET", "/campaigns")
+    await ask("POST", f"/campaigns/{campaign['id']}/contacts", {"contacts": [{"phoneNumber": "+15550001111"}]})
+    assert len(await ask("GET", f"/campaigns/{campaign['id']}/contacts")) == 2
+
+    appointment = await ask("POST", "/appointments", {**BODIES[5][2], "contactId": contact["id"]}, expect=201)
+    await ask("GET", f"/appointments/{appointment['id']}")
+    await ask("PATCH", f"/appointments/{appointment['id']}", {"status": "no-show"})
+    assert len(await ask("GET", "/appointments?status=no-show&from=2025-02-01&to=2025-02-28")) == 1
+    await ask("DELETE", f"/contacts/{contact['id']}", expect=204)
+
+    entry = await ask("POST", "/do-not-call", {"phoneNumber": "+15550009999"}, expect=201)
+    await ask("GET", f"/do-not-call/{entry['id']}")
+    await ask("GET", "/do-not-call")
+    await ask("DELETE", f"/do-not-call/{entry['id']}", expect=204)
+
+    (endpoint, *_) = await ask("GET", "/webhooks")
+    for delivery in await ask("GET", f"/webhooks/{endpoint['id']}/deliveries"):
+        await ask("GET", f"/webhooks/deliveries/{delivery['id']}")
+    hook = await ask("POST", "/webhooks", {"url": "https://hooks.example.com/x"}, expect=201)
+    await ask("GET", f"/webhooks/{hook['id']}")
+    await ask("PATCH", f"/webhooks/{hook['id']}", {"events": ["call.ended"]})
+    await ask("POST", f"/webhooks/{hook['id']}/rotate-secret", {"overlapSeconds": 0})
+    await ask("POST", f"/webhooks/{hook['id']}/rotate-secret")
+    sent = await ask("POST", f"/webhooks/{hook['id']}/test", expect=201)
+    await ask("POST", f"/webhooks/deliveries/{sent['id']}/resend")
+    await ask("DELETE", f"/webhooks/{hook['id']}", expect=204)
+
+    idle = await ask("POST", "/agents", {"name": "Idle", "systemPrompt": "Wait."}, expect=201)
+    await ask("DELETE", f"/agents/{idle['id']}", expect=204)
+
+    assert asking.seen == {(route.operation, route.status) for route in ROUTES}
+
+
+async def test_every_route_refuses_as_described(asking: Asking) -> None:
+    for route in ROUTES:
+        path = route.path.replace("{id}", ID)
+        await asking.ask(route.method, f"{path}?surprise=1", expect=400)
+        if "{id}" in route.path:
+            body = {"contactIds": [ID]} if route.operation == "EnrolContacts" else {}
+            await asking.ask(route.method, path, body if route.method in {"POST", "PATCH"} else None, expect=404)
+    asking.api.http.headers["Authorization"] = "Bearer vf_live_mistyped"
+    for route in ROUTES[:20]:
+        await asking.ask(route.method, route.path.replace("{id}", ID), expect=401)
+    await asking.ask("GET", "/agents", expect=429)
+
+
+@pytest.mark.parametrize("plan", [Plan.STARTER])
+async def test_a_limited_key_is_told_as_described(api: Api) -> None:
+    asking = Asking(api)
+
+    for _ in range(60):
+        await asking.ask("GET", "/agents")
+
+    await asking.ask("GET", "/agents", expect=429)
+
+
+# --- webhooks ---
+
+
+async def test_the_bodies_of_real_events_are_as_described(asking: Asking) -> None:
+    events = await asking.api.runtime.database.read(select(Event))
+
+    seen = set()
+    for event in events:
+        event_body(event.type.value).validate(orjson.loads(event.body))
+        seen.add(event.type)
+    assert seen == {
+        EventType.CALL_STARTED,
+        EventType.CALL_ENDED,
+        EventType.TRANSCRIPT_READY,
+        EventType.ANALYSIS_COMPLETE,
+    }
+
+
+async def test_the_body_of_a_failed_calls_event_is_as_described(asking: Asking) -> None:
+    (queued, *_) = (await asking.ask("GET", "/calls?status=queued"))["calls"]
+
+    await asking.ask("POST", f"/calls/{queued['id']}/hangup")
+
+    (event,) = await asking.api.runtime.database.read(select(Event).where(Event.type == EventType.CALL_FAILED))
+    event_body("call.failed").validate(orjson.loads(event.body))
