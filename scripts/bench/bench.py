@@ -25,6 +25,7 @@ from schema.runtime import Runtime
 
 ENDPOINTS = (1, 50)
 DELIVERIES = "deliveries"
+_BEGUN = time.monotonic()
 PUBLIC_URL = "http://voxforge.test"  # the same in the links of both
 
 
@@ -41,7 +42,6 @@ def main() -> None:
     """Parse the options and run."""
     options = _options()
     cases = [case for case in CASES if not options.only or case.name in options.only]
-    begun = time.monotonic()
     try:
         with placed(options.postgres) as place:
             if options.profile:
@@ -51,7 +51,7 @@ def main() -> None:
     except (Unwell, NotOurs) as failure:
         sys.exit(str(failure))
     report.show()
-    print(f"{time.monotonic() - begun:.0f} s")
+    print(f"{time.monotonic() - _BEGUN:.0f} s")
     for path, text in ((options.markdown, report.markdown), (options.json, report.json)):
         if path:
             path.write_text(text())
@@ -75,6 +75,7 @@ def run(place: Place, cases: Sequence[Case], options: argparse.Namespace) -> Rep
         for _ in range(rounds):
             for endpoints, outcomes in report.deliveries.items():
                 outcomes.append(deliver(place.settings, endpoints, each))
+                tell(f"Deliveries, endpoints: {endpoints}")
     report.loads.append(machine_load())
     return report
 
@@ -136,7 +137,7 @@ async def _prepare(data: Path, postgres: str | None) -> Facts:
 
 def tell(line: str) -> None:
     """Progress, beside the result."""
-    print(line, file=sys.stderr, flush=True)
+    print(f"{time.monotonic() - _BEGUN:4.0f} s  {line}", file=sys.stderr, flush=True)
 
 
 def _options() -> argparse.Namespace:

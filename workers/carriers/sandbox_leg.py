@@ -46,7 +46,7 @@ class SandboxLeg:
         return self._epoch + self.clock.monotonic()
 
     async def wait_until(self, at: float | None, also: asyncio.Task[None] | None = None) -> None:
-        """Until that moment of the monotonic clock (None: for ever), or until `also` is done or the leg over or closed."""
+        """Until that moment of the monotonic clock (None: for ever), or `also` is done, or the leg over or closed."""
         if self.ending is not None or self._closed or (also is not None and also.done()):
             return
         seconds = None if at is None else at - self.clock.monotonic()

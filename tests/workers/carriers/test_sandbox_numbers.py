@@ -13,6 +13,7 @@ from workers.carriers.base import Answered, CarrierBusy, Ended, LegState, Ringin
 from workers.carriers.sandbox import SandboxCarrier
 from workers.carriers.sandbox_numbers import SCENARIOS, scenario_of
 from workers.conversation.analysis import analyse
+from workers.conversation.scripted import A_COLLEAGUE, ANYTHING_ELSE, INTERESTED_IN_IT
 
 
 def kinds(call: Call) -> list[str]:
@@ -61,28 +62,19 @@ def test_the_hash_spreads_numbers_over_all_ten_personas():
 
 
 async def test_00_is_interested_and_books_an_appointment(sandbox, clock):
+    start, end = "2025-01-16T10:00:00+00:00", "2025-01-16T10:30:00+00:00"
+
     call = await carry(sandbox, clock, order(number("00")))
 
     assert call.said() == [
         ("agent", "Hi, this is Sarah calling from Acme. Do you have a minute?"),
         ("callee", "Hello. Yes, I have a minute. What is it about?"),
-        (
-            "agent",
-            "It is about a product demo. A colleague would explain it to you in a few minutes. "
-            "Would you be interested?",
-        ),
+        ("agent", f"It is about a product demo. {A_COLLEAGUE} {INTERESTED_IN_IT}"),
         ("callee", "That sounds interesting. When could we talk about it?"),
         ("agent", "Very good. Would Thursday, 16 January at 10:00 work for you?"),
         ("callee", "Yes, that works for me. Please book it."),
-        (
-            "tool",
-            "book_appointment(start=2025-01-16T10:00:00+00:00, end=2025-01-16T10:30:00+00:00, "
-            "title=A product demo): Booked.",
-        ),
-        (
-            "agent",
-            "Wonderful, you are booked for Thursday, 16 January at 10:00. Is there anything else I can do for you?",
-        ),
+        ("tool", f"book_appointment(start={start}, end={end}, title=A product demo): Booked."),
+        ("agent", f"Wonderful, you are booked for Thursday, 16 January at 10:00. {ANYTHING_ELSE}"),
         ("callee", "No, that is all. Thank you."),
         ("agent", "Thank you for your time. Goodbye."),
     ]
@@ -245,21 +237,25 @@ async def test_09_talks_until_the_maximum_duration(sandbox, clock, max_duration_
 
 
 @pytest.mark.parametrize(
-    ("xx", "reason", "sip_code", "q850", "events", "after_s"),
+    ("xx", "codes", "events", "after_s"),
     [
-        ("40", EndReason.BUSY, 486, 17, ["Ended"], 1.5),
-        ("41", EndReason.NO_ANSWER, 480, 19, ["Ringing", "Ended"], 30.8),
-        ("42", EndReason.REJECTED, 603, 21, ["Ringing", "Ended"], 6.0),
-        ("43", EndReason.UNALLOCATED_NUMBER, 404, 1, ["Ended"], 1.0),
+        ("40", (EndReason.BUSY, 486, 17), ["Ended"], 1.5),
+        ("41", (EndReason.NO_ANSWER, 480, 19), ["Ringing", "Ended"], 30.8),
+        ("42", (EndReason.REJECTED, 603, 21), ["Ringing", "Ended"], 6.0),
+        ("43", (EndReason.UNALLOCATED_NUMBER, 404, 1), ["Ended"], 1.0),
     ],
 )
-async def test_40_to_43_are_not_answered(sandbox, clock, xx, reason, sip_code, q850, events, after_s):
+async def test_40_to_43_are_not_answered(tmp_path, xx, codes, events, after_s):
+    clock = VirtualClock(NOW, auto=True)
+    sandbox = SandboxCarrier(tmp_path, clock, 1.0)
+
     call = await carry(sandbox, clock, order(number(xx)))
+    await sandbox.aclose()
 
     assert kinds(call) == events
     ended = call.events[-1]
     assert isinstance(ended, Ended)
-    assert (ended.ending.reason, ended.ending.sip_code, ended.ending.q850) == (reason, sip_code, q850)
+    assert (ended.ending.reason, ended.ending.sip_code, ended.ending.q850) == codes
     assert (ended.at - NOW).total_seconds() == pytest.approx(after_s)
     assert ended.ending.duration_s == 0.0
     assert call.leg is not None

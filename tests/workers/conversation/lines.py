@@ -14,9 +14,9 @@ Reply = str | ToolCall | BrainError
 
 @dataclass
 class Line:
-    """`TextMedia`. The callee says its lines; None is silence. Speaking takes a second a word; a line takes a second."""
+    """`TextMedia`. The callee says its lines; None is silence. The agent takes a second a word, the callee one a line."""
 
-    callee: list[str | None | LegOver] = field(default_factory=list)
+    callee: list[str | LegOver | None] = field(default_factory=list)
     cut_after_words: dict[int, int] = field(default_factory=dict)
     """By the number of the agent's utterance: after how many words the callee cuts in."""
     over_while_speaking: dict[int, LegOver] = field(default_factory=dict)

@@ -10,9 +10,7 @@ from workers.conversation.analysis import Analysis, analyse
 from workers.conversation.brain import BrainError
 from workers.conversation.turns import Turn
 
-BOOKED = (
-    "tool:book_appointment(start=2025-01-16T10:00:00+00:00, end=2025-01-16T10:30:00+00:00, title=Demo): Booked."
-)
+BOOKED = "tool:book_appointment(start=2025-01-16T10:00:00+00:00, end=2025-01-16T10:30:00+00:00, title=Demo): Booked."
 OPTED_OUT = "tool:do_not_call(reason=asked): This number will not be called again."
 
 

@@ -90,7 +90,9 @@ def _no_proxy(monkeypatch):
 
 
 async def test_words_come_as_they_are_streamed():
-    model = Model([[delta(role="assistant", content=""), delta(content="I am "), delta(content="Sarah."), finish(), "[DONE]"]])
+    model = Model(
+        [[delta(role="assistant", content=""), delta(content="I am "), delta(content="Sarah."), finish(), "[DONE]"]]
+    )
 
     async with model.brain() as brain:
         assert await replies(brain) == ["I am ", "Sarah."]
@@ -150,8 +152,19 @@ async def test_tool_calls_are_put_together_from_their_pieces():
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 async def test_events_may_be_cut_anywhere_and_hold_comments_and_usage(line_end):
     text = line_end.join(
-        [": keep-alive", "", f"data: {delta(content='Grüß Gott.')}", "", 'data: {"choices": [], "usage": {}}', ""]
-        + [f"data:{finish()}", "", "data: [DONE]", "", ""]
+        [
+            ": keep-alive",
+            "",
+            f"data: {delta(content='Grüß Gott.')}",
+            "",
+            'data: {"choices": [], "usage": {}}',
+            "",
+            f"data:{finish()}",
+            "",
+            "data: [DONE]",
+            "",
+            "",
+        ]
     ).encode()
 
     async def stream(response: web.StreamResponse) -> None:
@@ -206,7 +219,7 @@ async def test_a_disconnect_in_the_middle():
 
 async def test_an_answer_that_ends_without_an_end():
     async with Model([[delta(content="I was ")]]).brain() as brain:
-        with pytest.raises(BrainError, match="The language model's answer ended in the middle."):
+        with pytest.raises(BrainError, match=r"The language model's answer ended in the middle\.$"):
             await replies(brain)
 
 
@@ -223,7 +236,7 @@ async def test_an_error_inside_the_stream():
 @pytest.mark.parametrize("event", ["{", "[]", '{"choices": "x"}', '{"choices": [1]}'])
 async def test_nonsense(event):
     async with Model([[event]]).brain() as brain:
-        with pytest.raises(BrainError, match="The language model's answer cannot be understood."):
+        with pytest.raises(BrainError, match=r"The language model's answer cannot be understood\.$"):
             await replies(brain)
 
 
@@ -239,7 +252,7 @@ async def test_silence_longer_than_the_idle_timeout():
         await asyncio.sleep(5)
 
     async with Model([stream]).brain(idle_timeout_s=0.1) as brain:
-        with pytest.raises(BrainError, match="The language model did not answer in time."):
+        with pytest.raises(BrainError, match=r"The language model did not answer in time\.$"):
             await replies(brain)
 
 
@@ -250,7 +263,7 @@ async def test_a_trickle_longer_than_the_total_timeout():
             await asyncio.sleep(0.02)
 
     async with Model([stream]).brain(total_timeout_s=0.2) as brain:
-        with pytest.raises(BrainError, match="The language model did not answer in time."):
+        with pytest.raises(BrainError, match=r"The language model did not answer in time\.$"):
             await replies(brain)
 
 

@@ -86,7 +86,9 @@ async def test_it_offers_other_times_and_then_gives_way():
 
 
 async def test_it_books_what_it_offered_even_if_the_day_has_changed_meanwhile():
-    reply = await answer(FIRST, "What?", EXPLAINED, "Good.", OFFERED, "Yes.", now=datetime(2025, 1, 15, 23, 59, tzinfo=UTC))
+    reply = await answer(
+        FIRST, "What?", EXPLAINED, "Good.", OFFERED, "Yes.", now=datetime(2025, 1, 15, 23, 59, tzinfo=UTC)
+    )
 
     assert isinstance(reply[0], ToolCall)
     assert json.loads(reply[0].arguments) == {
@@ -98,9 +100,7 @@ async def test_it_books_what_it_offered_even_if_the_day_has_changed_meanwhile():
 
 async def test_it_confirms_and_says_goodbye():
     said = [FIRST, "What?", EXPLAINED, "Good.", OFFERED, "Yes.", "tool:book_appointment(start=…): Booked."]
-    confirmed = (
-        "Wonderful, you are booked for Thursday, 16 January at 10:00. Is there anything else I can do for you?"
-    )
+    confirmed = "Wonderful, you are booked for Thursday, 16 January at 10:00. Is there anything else I can do for you?"
 
     assert await answer(*said) == [confirmed]
     assert await answer(*said, confirmed, "No, thank you.") == ["Thank you for your time. Goodbye.", END]

@@ -57,7 +57,10 @@ async def test_a_time_without_an_offset_is_the_agents():
         (book(contactId="x"), "There is no argument contactId."),
         (ToolCall("book_appointment", "{"), "The arguments must be a JSON object."),
         (ToolCall("book_appointment", "[]"), "The arguments must be a JSON object."),
-        (ToolCall("book_appointment", "{}"), "start must be an ISO 8601 date and time, such as 2025-06-03T10:00:00+02:00."),
+        (
+            ToolCall("book_appointment", "{}"),
+            "start must be an ISO 8601 date and time, such as 2025-06-03T10:00:00+02:00.",
+        ),
     ],
 )
 async def test_wrong_arguments_are_explained_and_nothing_is_done(call, sentence):
