@@ -9,6 +9,7 @@ Each root field counts as one request (decision K5).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +48,15 @@ async def endpoint(request: Request) -> Response:
     asked = read_request(await read_json(request))
     caller = caller_of(request)
     prepared = prepare(graphql_schema(), asked.query)
-    operation = prepared.operation(asked.operation_name)
-    if operation is not None and not prepared.errors:
-        extra = prepared.root_fields(operation) - 1  # one has been counted already
-        if extra > 0:
-            await caller.count(extra)
-    refusal = _refusal(prepared, operation, asked)
-    if refusal is not None:
+    if prepared.errors:
+        return _answer(None, prepared.errors, caller.context.request_id)
+    try:
+        operation = _operation(prepared, asked.operation_name)
+    except GraphQLError as refusal:
         return _answer(None, [refusal], caller.context.request_id)
+    extra = prepared.root_fields(operation) - 1  # one has been counted already
+    if extra > 0:
+        await caller.count(extra)
     result = await schema.execute(
         asked.query,
         variable_values=asked.variables,
@@ -95,22 +97,19 @@ def _has_nul(value: object) -> bool:
     return isinstance(value, list) and any(map(_has_nul, value))
 
 
-def _refusal(
-    prepared: Prepared, operation: OperationDefinitionNode | None, asked: GraphQLRequest
-) -> GraphQLError | None:
-    """Why there is nothing to execute, beyond what execution itself says."""
-    if prepared.errors:
-        return None
+def _operation(prepared: Prepared, name: str | None) -> OperationDefinitionNode:
+    """The operation to run. Raises GraphQLError: Strawberry would raise something that reads as a crash of ours."""
+    operation = prepared.operation(name)
+    if operation is None and name is not None:
+        raise GraphQLError(f"There is no operation named '{name[:100]}' in the query")
     if operation is None:
-        if asked.operation_name is not None:
-            return GraphQLError(f"There is no operation named '{asked.operation_name[:100]}' in the query")
-        return GraphQLError("operationName must say which operation of the query to run")
+        raise GraphQLError("operationName must say which operation of the query to run")
     if operation.operation is OperationType.SUBSCRIPTION:
-        return GraphQLError("Subscriptions are not answered at /graphql over POST")
-    return None
+        raise GraphQLError("Subscriptions are not answered at /graphql over POST")
+    return operation
 
 
-def _answer(data: Any, errors: list[GraphQLError], request_id: str) -> Response:
+def _answer(data: Any, errors: Sequence[GraphQLError], request_id: str) -> Response:
     answer = {"data": data}
     if errors:
         answer["errors"] = [present(error, request_id).formatted for error in errors]

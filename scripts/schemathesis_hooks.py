@@ -28,7 +28,7 @@ if os.environ.get("ADDRESSES"):
 
 
 @schemathesis.hook
-def after_call(context, case, response):
+def after_call(context, case, response):  # noqa: ARG001 (schemathesis knows them by name)
     """Count the answer. A method that was only tried counts for the operation it was tried on."""
     tried = "" if case.method.upper() == case.operation.method.upper() else " (other methods)"
     with _lock:

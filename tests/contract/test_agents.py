@@ -100,11 +100,15 @@ async def test_calls_of_a_deleted_agent_stay_readable(api: Api) -> None:
     assert (await api.get(f"/calls/{row.id}")).json()["agentId"] == row.agent_id
     assert (await api.get(f"/calls?agentId={row.agent_id}")).json()["total"] == 1
     assert (await api.get("/agents")).json() == []
-    again = await api.post("/calls", {"agentId": row.agent_id, "phoneNumberId": row.phone_number_id, "to": "+15551234567"})
+    again = await api.post(
+        "/calls", {"agentId": row.agent_id, "phoneNumberId": row.phone_number_id, "to": "+15551234567"}
+    )
     assert error(again) == (404, "NOT_FOUND", f"Agent with id {row.agent_id} not found")
 
 
-@pytest.mark.parametrize(("status", "is_open"), [("active", True), ("paused", True), ("completed", False), ("cancelled", False)])
+@pytest.mark.parametrize(
+    ("status", "is_open"), [("active", True), ("paused", True), ("completed", False), ("cancelled", False)]
+)
 async def test_an_agent_that_an_open_campaign_uses_cannot_be_deleted(api: Api, status: str, is_open: bool) -> None:
     """A2."""
     campaign = await seeds.campaign(api.runtime, api.viewer)

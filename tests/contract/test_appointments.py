@@ -87,7 +87,8 @@ async def test_moving_an_appointment(api: Api) -> None:
         early = await api.patch(f"/appointments/{row.id}", {"endTime": "2025-02-15T09:00:00Z"})
         other = await api.patch(f"/appointments/{row.id}", {"contactId": UNKNOWN})
     moved = await api.patch(
-        f"/appointments/{row.id}", {"startTime": "2025-02-16T10:00:00Z", "endTime": "2025-02-16T10:30:00Z", "notes": "N"}
+        f"/appointments/{row.id}",
+        {"startTime": "2025-02-16T10:00:00Z", "endTime": "2025-02-16T10:30:00Z", "notes": "N"},
     )
 
     assert error(late) == error(early) == (400, "BAD_REQUEST", "endTime must be after startTime")

@@ -181,9 +181,7 @@ async def test_contacts_come_with_the_campaign(api: Api) -> None:
 
     listed = await api.get(f"/campaigns/{campaign['id']}/contacts")
     assert (campaign["callsTotal"], campaign["callsCompleted"]) == (2, 0)
-    assert listed.json() == [
-        {"contactId": id, "status": "pending", "createdAt": "2025-01-15T14:00:00Z"} for id in ids
-    ]
+    assert listed.json() == [{"contactId": id, "status": "pending", "createdAt": "2025-01-15T14:00:00Z"} for id in ids]
     assert listed.headers["x-total-count"] == "2"
 
 
@@ -223,7 +221,10 @@ async def test_contacts_come_later_by_id_or_number(api: Api) -> None:
         ({"contactIds": None}, (400, "BAD_REQUEST", "contactIds cannot be null")),
         ({"contactIds": [UNKNOWN]}, (404, "NOT_FOUND", f"Contact with id {UNKNOWN} not found")),
         ({"contacts": [{}]}, (400, "BAD_REQUEST", "contacts[0].phoneNumber is required")),
-        ({"contacts": [{"phoneNumber": "+15551234567", "age": 5}]}, (400, "BAD_REQUEST", "Unknown field 'contacts[0].age'")),
+        (
+            {"contacts": [{"phoneNumber": "+15551234567", "age": 5}]},
+            (400, "BAD_REQUEST", "Unknown field 'contacts[0].age'"),
+        ),
         (
             {"contactIds": [UNKNOWN] * 10_001},
             (400, "BAD_REQUEST", "At most 10,000 contacts can be enrolled in one request"),

@@ -92,7 +92,12 @@ async def test_500_internal_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> 
     ("content", "headers", "status", "message"),
     [
         (b"{}", {}, 415, "Content-Type must be application/json"),
-        (b"name=x", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "Content-Type must be application/json"),
+        (
+            b"name=x",
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            415,
+            "Content-Type must be application/json",
+        ),
         (b"", JSON, 400, "The request body is empty: it must be JSON"),
         (b"{", JSON, 400, "The request body is not valid JSON (line 1, column 2)"),
         (b"\xff", JSON, 400, "The request body is not UTF-8"),
@@ -104,7 +109,7 @@ async def test_500_internal_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-async def test_a_body_that_cannot_be_read(
+async def test_a_body_that_cannot_be_read(  # noqa: PLR0917 (the columns of the table)
     api: Api, method: str, content: bytes, headers: dict[str, str], status: int, message: str
 ) -> None:
     """E6; `rest-api.md`: the content type is required for POST and PATCH."""

@@ -125,7 +125,9 @@ async def test_graphql_counts_root_fields(api: Api) -> None:
     left = 300
 
     for query, counted in cost.items():
-        response = await api.http.post("/graphql", json={"query": query, "operationName": "B" if " B " in query else None})
+        response = await api.http.post(
+            "/graphql", json={"query": query, "operationName": "B" if " B " in query else None}
+        )
         left -= counted
         assert usage(response) == ("300", str(left), str(RESET)), query
 

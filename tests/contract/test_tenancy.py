@@ -65,7 +65,12 @@ async def test_references_to_it_are_not_found(api: Api, other: Api) -> None:
     campaign = await seeds.campaign(api.runtime, api.viewer)
     refusals: list[tuple[str, dict[str, Any], str, str]] = [
         ("/calls", {**mine, "to": "+15551234567", "agentId": theirs["agents"]}, "Agent", "agents"),
-        ("/calls", {**mine, "to": "+15551234567", "phoneNumberId": theirs["phone-numbers"]}, "Phone number", "phone-numbers"),
+        (
+            "/calls",
+            {**mine, "to": "+15551234567", "phoneNumberId": theirs["phone-numbers"]},
+            "Phone number",
+            "phone-numbers",
+        ),
         ("/campaigns", {**mine, "name": "C", "agentId": theirs["agents"]}, "Agent", "agents"),
         ("/campaigns", {**mine, "name": "C", "contactIds": [theirs["contacts"]]}, "Contact", "contacts"),
         (f"/campaigns/{campaign.id}/contacts", {"contactIds": [theirs["contacts"]]}, "Contact", "contacts"),
@@ -77,7 +82,9 @@ async def test_references_to_it_are_not_found(api: Api, other: Api) -> None:
             response = await api.post(path, body)
 
         assert response.status_code == 404
-        assert response.json() == {"error": {"code": "NOT_FOUND", "message": f"{noun} with id {theirs[kind]} not found"}}
+        assert response.json() == {
+            "error": {"code": "NOT_FOUND", "message": f"{noun} with id {theirs[kind]} not found"}
+        }
 
 
 @pytest.mark.parametrize("noun", ["agent", "campaign", "call", "appointment", "contact", "phoneNumber", "delivery"])

@@ -35,7 +35,7 @@ async def viewer(runtime: Runtime) -> Viewer:
 
 @pytest.fixture
 def act(runtime: Runtime, viewer: Viewer) -> Act:
-    """`await act(verb, …)`: a verb of a service in a transaction of its own."""
+    """A verb of a service in a transaction of its own: `await act(verb, …)`."""
 
     async def act(verb: Any, *args: Any, **given: Any) -> Any:
         async with runtime.transaction(viewer) as tx:
@@ -46,7 +46,7 @@ def act(runtime: Runtime, viewer: Viewer) -> Act:
 
 @pytest.fixture
 def unchanged(runtime: Runtime) -> Unchanged:
-    """`async with unchanged(): …` leaves every row of the database as it was."""
+    """Every row of the database is as it was after `async with unchanged(): …`."""
 
     @asynccontextmanager
     async def unchanged() -> AsyncIterator[None]:
@@ -59,7 +59,7 @@ def unchanged(runtime: Runtime) -> Unchanged:
 
 @pytest.fixture
 def refused(unchanged: Unchanged) -> Refused:
-    """`async with refused(Invalid, "…"): …` raises exactly that, and changes nothing."""
+    """Exactly that is raised, and nothing changed: `async with refused(Invalid, "…"): …`."""
 
     @asynccontextmanager
     async def refused(kind: type[DomainError], message: str) -> AsyncIterator[None]:

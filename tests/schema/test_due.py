@@ -130,10 +130,13 @@ async def test_what_was_written_before_the_fence_is_undone(runtime: Runtime, vie
     mine, lost = await jobs(runtime, viewer, 0, 0)
     leases = {held.id: held for held in await due.lease(runtime, Delivery, limit=2, seconds=30)}
 
-    with pytest.raises(Fenced):
+    async def settle_both() -> None:
         async with runtime.transaction(viewer) as tx:
             await due.settle(tx, Delivery, leases[mine], due_at=None, state=DeliveryState.DELIVERED)
             await due.settle(tx, Delivery, Lease(lost, 7, leases[lost].until), due_at=None)
+
+    with pytest.raises(Fenced):
+        await settle_both()
 
     assert (await row(runtime, mine)).state is DeliveryState.PENDING
 

@@ -51,12 +51,15 @@ async def test_a_transaction_is_committed_at_its_end(runtime: Runtime, viewer: V
 async def test_an_error_undoes_all_of_it(runtime: Runtime, viewer: Viewer) -> None:
     sam = await seeds.agent(runtime, viewer)
 
-    with pytest.raises(NotFound):
+    async def change_and_fail() -> None:
         async with runtime.transaction(viewer) as tx:
             await agents.update(tx, sam.id, {"name": "Kim"})
             await agents.create(tx, {"name": "Lee", "system_prompt": "Be kind."})
             await tx.flush()
             await agents.get(tx, UNKNOWN)
+
+    with pytest.raises(NotFound):
+        await change_and_fail()
 
     assert await names(runtime) == ["Sam"]
 
@@ -110,10 +113,13 @@ async def test_whoever_hears_a_ring_finds_the_work(settings: Settings, runtime: 
 
 @on_both
 async def test_nothing_rings_when_nothing_was_committed(runtime: Runtime, viewer: Viewer, rings: Rings) -> None:
-    with pytest.raises(LookupError):
+    async def ring_and_fail() -> None:
         async with runtime.transaction(viewer) as tx:
             tx.ring("calls")
             raise LookupError
+
+    with pytest.raises(LookupError):
+        await ring_and_fail()
 
     assert rings.heard == []
 
@@ -122,10 +128,13 @@ async def test_nothing_rings_when_nothing_was_committed(runtime: Runtime, viewer
 async def test_nothing_rings_when_the_commit_itself_fails(runtime: Runtime, viewer: Viewer, rings: Rings) -> None:
     row = await seeds.contact(runtime, viewer)
 
-    with pytest.raises(IntegrityError):
+    async def ring_and_clash() -> None:
         async with runtime.transaction(viewer) as tx:
             tx.ring("calls")
             tx.add(Contact(**{**row.model_dump(), "id": tx.new_id()}))
+
+    with pytest.raises(IntegrityError):
+        await ring_and_clash()
 
     assert rings.heard == []
     assert len(await runtime.database.read(select(Contact))) == 1

@@ -119,9 +119,7 @@ async def other(runtime: Runtime, clock: VirtualClock, app: Starlette, plan: Pla
 
 
 @asynccontextmanager
-async def _opened(
-    runtime: Runtime, clock: VirtualClock, app: Starlette, plan: Plan, name: str
-) -> AsyncIterator[Api]:
+async def _opened(runtime: Runtime, clock: VirtualClock, app: Starlette, plan: Plan, name: str) -> AsyncIterator[Api]:
     viewer = await seeds.workspace(runtime, name=name, plan=plan)
     row, key = await seeds.key(runtime, viewer)
     async with client(app, key) as http:

@@ -22,7 +22,7 @@ async def broken_invariants(runtime: Runtime) -> list[str]:
 
 
 async def lost_work(runtime: Runtime) -> list[str]:
-    """`jobs.md`: no unfinished row has `due_at` NULL, but for calls that a paused campaign holds; no finished row has one."""
+    """`jobs.md`: no unfinished row has `due_at` NULL, but for calls held by a paused campaign; no finished row has one."""
     paused = {row.id for row in await runtime.database.read(select(Campaign)) if row.status is CampaignStatus.PAUSED}
     lost = []
     for call in await runtime.database.read(select(Call)):
@@ -40,7 +40,7 @@ async def lost_work(runtime: Runtime) -> list[str]:
 
 
 async def wrong_events(runtime: Runtime) -> list[str]:
-    """W2: started once for a call that was submitted, then exactly one of ended and failed, the rest only after ended."""
+    """W2: started once for a call that a carrier was told of, then exactly one of ended and failed, then the rest."""
     happened: dict[str, list[EventType]] = defaultdict(list)
     for event in await runtime.database.read(select(Event).where(Event.call_id.is_not(None)).order_by(Event.id)):
         happened[event.call_id].append(event.type)

@@ -28,6 +28,8 @@ log = structlog.get_logger("voxforge.analysis")
 
 POSITIVE, NEGATIVE = 0.3, -0.3
 """VADER's compound score beyond which a callee is one or the other."""
+LONGEST_MOOD = 2_000
+"""Characters that VADER looks at: its time grows with their square, and it runs on the event loop."""
 LONGEST_TRANSCRIPT = 60_000
 
 _START = re.compile(r"\bstart=([0-9T:+.Z-]+)")
@@ -207,7 +209,7 @@ class _Facts:
             return Sentiment.NEGATIVE
         if outcome is Outcome.NOT_INTERESTED:
             return Sentiment.NEUTRAL
-        score = _vader().polarity_scores(_COURTESY.sub("", " ".join(self.callee)[:5_000]))["compound"]
+        score = _vader().polarity_scores(_COURTESY.sub("", " ".join(self.callee)[:LONGEST_MOOD]))["compound"]
         if outcome in (Outcome.APPOINTMENT_BOOKED, Outcome.INTERESTED):
             return Sentiment.POSITIVE if score > NEGATIVE else Sentiment.NEUTRAL
         if score >= POSITIVE:

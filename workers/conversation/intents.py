@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+LONGEST = 4_000
+"""Characters of a turn that are looked at: some minutes of speech, and a bound on the time that looking takes."""
+
 _CALL = r"(?:call|phone|ring|contact|telephone|dial)"
 _US = r"(?:me|us|here|this number|my number|my phone|this house|my house)"
 _ME = r"(?:me|us|my (?:name|number|data)|our (?:name|number)|this number)"
@@ -162,7 +165,7 @@ _WHEN = re.compile(
 
 def detect(text: str) -> frozenset[Intent]:
     """What the words are for. A request not to be called overrules the wishes that its words resemble."""
-    said = normalise(text)
+    said = normalise(text[:LONGEST])
     found = {intent for intent, pattern in _COMPILED.items() if pattern.search(said)}
     if Intent.DO_NOT_CALL in found:
         found -= {Intent.CALLBACK, Intent.INTERESTED, Intent.YES}

@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 from app.cli.root import commands
 from schema.settings import PREFIX
 
-START_S = 60.0
+START_S = 120.0
 STOP_S = 15.0
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+
 from schema.version import VERSION
 from tests.app.cli.support import STOP_S, answers, started, wait_until
 

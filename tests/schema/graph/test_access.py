@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from graphql import GraphQLObjectType, get_named_type
 from strawberry.types.field import StrawberryField
 

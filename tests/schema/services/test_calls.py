@@ -1,4 +1,4 @@
-"""Calls: queued, listed, ended by whoever runs the workspace (decisions L1, L5). What happens between: `test_dialing`."""
+"""Calls: queued, listed, ended by whoever runs the workspace (decisions L1, L5). `test_dialing` has the rest."""
 
 from __future__ import annotations
 
@@ -207,9 +207,8 @@ async def test_another_workspace_s_call_cannot_be_ended(runtime: Runtime, viewer
     row = await seeds.call(runtime, viewer)
     other = await seeds.workspace(runtime, name="Other")
 
-    async with refused(NotFound, f"Call with id {row.id} not found"):
-        async with runtime.transaction(other) as tx:
-            await calls.hang_up(tx, row.id)
+    async with refused(NotFound, f"Call with id {row.id} not found"), runtime.transaction(other) as tx:
+        await calls.hang_up(tx, row.id)
 
 
 @on_both

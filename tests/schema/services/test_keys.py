@@ -198,6 +198,5 @@ async def test_revoking_twice_is_no_error_and_keeps_the_first_instant(
     assert (await act(keys.revoke, row.id)).revoked_at == first == clock.now() - timedelta(seconds=5)
 
     other = await seeds.workspace(runtime, name="Other")
-    async with refused(NotFound, f"API key with id {row.id} not found"):
-        async with runtime.transaction(other) as tx:
-            await keys.revoke(tx, row.id)
+    async with refused(NotFound, f"API key with id {row.id} not found"), runtime.transaction(other) as tx:
+        await keys.revoke(tx, row.id)

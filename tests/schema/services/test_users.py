@@ -49,7 +49,6 @@ async def test_an_address_belongs_to_one_person_everywhere(runtime: Runtime, act
     await act(users.create, address="kim@example.com", role="owner")
     other = await seeds.workspace(runtime, name="Other")
 
-    async with refused(Invalid, "There is already a user kim@example.com"):
-        async with runtime.transaction(other) as tx:
-            await users.create(tx, address="kim@example.com", role="owner")
+    async with refused(Invalid, "There is already a user kim@example.com"), runtime.transaction(other) as tx:
+        await users.create(tx, address="kim@example.com", role="owner")
     assert await users.everybody(runtime.snapshot(other)) == []

@@ -33,9 +33,8 @@ async def test_a_workspace_has_a_name_and_a_plan(runtime: Runtime) -> None:
 async def test_what_breaks_a_rule_is_refused(
     runtime: Runtime, refused: Refused, name: str, plan: str, message: str
 ) -> None:
-    async with refused(Invalid, message):
-        async with runtime.transaction(None) as tx:
-            await workspaces.create(tx, name=name, plan=plan)
+    async with refused(Invalid, message), runtime.transaction(None) as tx:
+        await workspaces.create(tx, name=name, plan=plan)
 
 
 async def test_the_only_workspace_need_not_be_named(runtime: Runtime, refused: Refused) -> None:
@@ -73,6 +72,5 @@ async def test_a_plan_can_be_changed(runtime: Runtime, refused: Refused) -> None
             "plan must be one of: starter, professional, business, enterprise",
         ),
     ):
-        async with refused(kind, message):
-            async with runtime.transaction(None) as tx:
-                await workspaces.set_plan(tx, id, plan)
+        async with refused(kind, message), runtime.transaction(None) as tx:
+            await workspaces.set_plan(tx, id, plan)

@@ -356,3 +356,16 @@ async def test_processes_that_race_for_the_same_attempts_dial_each_once(tmp_path
     carrier = SandboxCarrier(tmp_path / "shared", VirtualClock(NOW, auto=True), 1.0)
     assert [await carrier.dials(f"call{line}.1") for line in range(50)] == [1] * 50
     await carrier.aclose()
+
+
+async def test_a_leg_that_nobody_carries_can_be_hung_up(tmp_path, sandbox, clock):
+    reference = await sandbox.place(order(number("06")))
+    await clock.sleep(4.8 + 12.0)
+
+    await sandbox.hang_up(reference)
+
+    await clock.sleep(60)
+    leg = await sandbox.find("call.1")
+    assert leg is not None
+    assert leg.ending is not None
+    assert (leg.ending.reason, leg.ending.duration_s) == (EndReason.AGENT_HANGUP, 12.0)

@@ -14,7 +14,7 @@ Reply = str | ToolCall | BrainError
 
 @dataclass
 class Line:
-    """`TextMedia`. The callee says its lines; None is silence. The agent takes a second a word, the callee one a line."""
+    """`TextMedia`. The callee says its lines, each in a second; None is silence. The agent takes a second a word."""
 
     callee: list[str | LegOver | None] = field(default_factory=list)
     cut_after_words: dict[int, int] = field(default_factory=dict)
