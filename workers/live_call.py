@@ -200,7 +200,7 @@ class LiveCall:
             await self._look()
             leg = await self._find()
             if leg is not None and leg.ending is not None:
-                self._over(leg.ending)
+                await self._over_once_told(leg.ending)
             await self._runtime.clock.sleep(KEEP_EVERY_S)
 
     async def _look(self) -> None:

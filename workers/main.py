@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import threading
+import time
 
 import dramatiq
-import structlog
 
-from schema.bell import Bell, open_bell
+from schema.bell import Bell
 from schema.clock import Clock, SystemClock
 from schema.settings import Settings
 from workers import calls, webhooks
 from workers.broker import broker
 from workers.stage import Stage
 
-log = structlog.get_logger("voxforge.workers")
-
 POLL_EMBEDDED_MS = 250
 POLL_WITH_BELL_MS = 1_000
 _THREADS = 2  # they only hand rows over
+_CONSUMERS_S = 2.0  # of a stop, for Dramatiq's threads, which never work long
 
 
 class Unit:
     """One process's worker: a stage, and a Dramatiq worker whose consumers feed it. One unit a process at a time."""
 
     def __init__(self, settings: Settings, *, bell: Bell, clock: Clock | None = None, threads: int = _THREADS) -> None:
-        self._stage = Stage(settings, clock or SystemClock(), bell, [webhooks.Deliveries, calls.Calls])
+        performers = [webhooks.Deliveries, calls.Calls]
+        self._stage = Stage(settings, clock or SystemClock(), bell, performers, failed=_end_process)
         poll_ms = POLL_EMBEDDED_MS if settings.embedded else POLL_WITH_BELL_MS
         self._worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=poll_ms)
 
@@ -38,22 +38,13 @@ class Unit:
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Take no new work, let what is under way come to rest, and leave no row leased."""
-        self._worker.stop(timeout=int(timeout_s * 500))
-        self._stage.stop(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        self._worker.stop(timeout=int(_CONSUMERS_S * 1_000))
+        self._stage.stop(max(1.0, deadline - time.monotonic()))
         broker.floor = None
         broker.middleware.clear()  # the worker's own; the next unit of this process brings its own
 
 
-def run(settings: Settings) -> None:
-    """A worker process: works until SIGTERM or SIGINT, then stops within 15 seconds."""
-    bell = open_bell(settings.redis_url.get_secret_value() if settings.redis_url else None)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    unit = Unit(settings, bell=bell)
-    unit.start()
-    log.info("working", queues=["calls", "deliveries"])
-    stopping.wait()
-    log.info("stopping")
-    unit.stop()
-    bell.close()
+def _end_process() -> None:
+    """A process whose stage has failed must not go on as if it worked: it stops, and whoever supervises it restarts it."""
+    os.kill(os.getpid(), signal.SIGTERM)

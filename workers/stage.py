@@ -77,13 +77,25 @@ class Places:
 
 
 class Stage:
-    """Runs performers; `start` raises what keeps them from starting, `stop` leaves no row leased."""
+    """Runs performers; `start` raises what keeps them from starting, `stop` leaves no row leased.
 
-    def __init__(self, settings: Settings, clock: Clock, bell: Bell, performers: Sequence[MakePerformer]) -> None:
+    `failed` is called, on the stage's thread, when it ends although nobody stopped it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        bell: Bell,
+        performers: Sequence[MakePerformer],
+        *,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._bell = bell
         self._makers = performers
+        self._failed = failed
         self._performers: dict[str, Performer] = {}
         self._places: dict[str, Places] = {}
         self._thread = threading.Thread(target=self._run, name="stage", daemon=True)
@@ -108,16 +120,17 @@ class Stage:
             return
         self._stop_timeout_s = timeout_s
         self.loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(timeout_s + 3)
+        self._thread.join(timeout_s + 1)
 
     def _run(self) -> None:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._perform())
         except BaseException as error:
+            self._failure = error
             if self._ready.is_set():
                 log.exception("the stage has failed")
-            self._failure = error
+                self._failed()
             self._ready.set()
 
     async def _perform(self) -> None:

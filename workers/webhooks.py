@@ -183,3 +183,6 @@ class Deliveries:
                 await asyncio.sleep(0.5)
                 now = self._runtime.clock.now()
                 results = [result for result in results if result.outgoing.held.left_s(now) > 0]
+            except Exception:
+                log.exception("could not write results; these deliveries are sent again", results=len(results))
+                return

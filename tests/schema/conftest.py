@@ -35,7 +35,7 @@ async def viewer(runtime: Runtime) -> Viewer:
 
 @pytest.fixture
 def act(runtime: Runtime, viewer: Viewer) -> Act:
-    """A verb of a service in a transaction of its own: `await act(verb, …)`."""
+    """A verb of a service in a transaction of its own."""
 
     async def act(verb: Any, *args: Any, **given: Any) -> Any:
         async with runtime.transaction(viewer) as tx:
@@ -46,7 +46,7 @@ def act(runtime: Runtime, viewer: Viewer) -> Act:
 
 @pytest.fixture
 def unchanged(runtime: Runtime) -> Unchanged:
-    """Every row of the database is as it was after `async with unchanged(): …`."""
+    """A context after which every row of the database is as it was before."""
 
     @asynccontextmanager
     async def unchanged() -> AsyncIterator[None]:
@@ -59,7 +59,7 @@ def unchanged(runtime: Runtime) -> Unchanged:
 
 @pytest.fixture
 def refused(unchanged: Unchanged) -> Refused:
-    """Exactly that is raised, and nothing changed: `async with refused(Invalid, "…"): …`."""
+    """A context in which exactly that error is raised, with that sentence, and nothing changes."""
 
     @asynccontextmanager
     async def refused(kind: type[DomainError], message: str) -> AsyncIterator[None]:

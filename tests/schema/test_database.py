@@ -340,8 +340,9 @@ def test_writers_of_two_loops_take_turns() -> None:
         for _ in range(20):
             async with gate.hold():
                 order.append(name)
-                while not gate._waiting and order.count("a") < 20 and order.count("b") < 20:
-                    await asyncio.sleep(0)  # noqa: ASYNC110 (until the other one waits, which no event tells)
+                # Until the other one waits, which no event tells.
+                while not gate._waiting and order.count("a") < 20 and order.count("b") < 20:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
 
     threads = [threading.Thread(target=asyncio.run, args=(writer(name),)) for name in "ab"]
     for thread in threads:

@@ -22,7 +22,7 @@ async def broken_invariants(runtime: Runtime) -> list[str]:
 
 
 async def lost_work(runtime: Runtime) -> list[str]:
-    """`jobs.md`: no unfinished row has `due_at` NULL, but for calls held by a paused campaign; no finished row has one."""
+    """`jobs.md`: no unfinished row has `due_at` NULL, but for calls of a paused campaign; no finished row has one."""
     paused = {row.id for row in await runtime.database.read(select(Campaign)) if row.status is CampaignStatus.PAUSED}
     lost = []
     for call in await runtime.database.read(select(Call)):

@@ -17,7 +17,7 @@ Ask = Callable[..., Awaitable[dict[str, Any]]]
 
 @pytest.fixture
 def ask(runtime: Runtime, viewer: Viewer) -> Ask:
-    """The answer, `data` and any `errors`, of `await ask("{ agents { total } }")`; `as_` says who asks."""
+    """The answer to a document: `data`, and `errors` if there are any; `as_` says who asks."""
 
     async def ask(text: str, *, as_: Viewer | None = viewer, **variables: Any) -> dict[str, Any]:
         context = Context(runtime, as_, "req-1")
