@@ -133,7 +133,7 @@ class LiveCall:
         await self._write(dialing.answered, at=at, by=by)
 
     async def _over_once_told(self, ending: Ending) -> None:
-        """A conversation under way learns of the end too, and knows better why the callee hung up: wait for its word."""
+        """A conversation under way learns of the end too, and knows better why they hung up: wait for its word."""
         if self._talk is not None and self._reason is None:
             await asyncio.wait({self._talk}, timeout=ENDING_WITHIN_S)
         self._over(ending)

@@ -46,5 +46,5 @@ class Unit:
 
 
 def _end_process() -> None:
-    """A process whose stage has failed must not go on as if it worked: it stops, and whoever supervises it restarts it."""
+    """A process whose stage has failed must not go on as if it worked: it stops, and its supervisor restarts it."""
     os.kill(os.getpid(), signal.SIGTERM)

@@ -65,7 +65,8 @@ def temporary_root() -> Path:
 
 def template() -> Path:
     """A data directory with the seeded SQLite file; made again when the migrations or this module change."""
-    version = hashlib.sha256(Path(__file__).read_bytes() + migrations.head().encode()).hexdigest()[:12]
+    sources = [Path(__file__), *sorted(Path(migrations.__file__).parent.rglob("*.py"))]
+    version = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     path = temporary_root() / f"seeded-{version}"
     if path.exists():
         return path

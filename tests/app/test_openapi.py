@@ -1,60 +1,26 @@
-"""The description of the API is made of what is served, and is a valid OpenAPI document."""
+"""The description of the API is made of what is served, is a valid OpenAPI document, and is served itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
-from graphql import GraphQLInputObjectType
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 from starlette.applications import Starlette
 
-from app.openapi import document, openapi_route
+from app.openapi import openapi_route
 from app.openapi.components import Components, DescriptionError, nullable, present
-from app.openapi.facts import Facts, keywords
 from app.rest.adapter import compile_endpoints
-from app.rest.inputs import refuses_null
 from app.rest.routes import PREFIX, ROUTES
-from schema.graph.root import graphql_schema
-from schema.rules.fields import integer, text
 from schema.rules.webhooks import EventType, headers, new_secret
 from schema.version import VERSION
 from tests.app.support import client
-from tests.contract.description import Description
-from tests.support.runtime import settings_for
+from tests.contract.description import DESCRIPTION, SETTINGS, references_in, schemas_in
 from tests.support.seeds import at
 
-SETTINGS = settings_for(Path("unused"), public_url="https://voice.example.com")
-DESCRIPTION = Description(document(SETTINGS))
-DOCUMENT: Any = DESCRIPTION.document
+DOCUMENT = DESCRIPTION.document
 SCHEMAS = DOCUMENT["components"]["schemas"]
-OPERATIONS = {operation["operationId"]: operation for _, _, operation in DESCRIPTION.operations()}
-
-
-def schemas_in(value: Any) -> Iterator[Any]:
-    """Everything that stands where a schema does."""
-    if isinstance(value, dict):
-        for key, held in value.items():
-            if key == "schema":
-                yield held
-            yield from schemas_in(held)
-    elif isinstance(value, list):
-        for held in value:
-            yield from schemas_in(held)
-
-
-def references_in(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if "$ref" in value:
-            yield value
-        for held in value.values():
-            yield from references_in(held)
-    elif isinstance(value, list):
-        for held in value:
-            yield from references_in(held)
 
 
 # --- the document ---
@@ -117,241 +83,6 @@ def test_nothing_of_graphql_shows() -> None:
     assert "graphql" not in text.lower()
     assert "IN_PROGRESS" not in text
     assert "Answers the id" not in text
-
-
-# --- parameters ---
-
-
-def test_parameters_have_the_types_and_defaults_of_the_operation_and_the_bounds_of_the_rules() -> None:
-    parameters = {each["name"]: each for each in OPERATIONS["ListCalls"]["parameters"]}
-
-    assert list(parameters) == ["limit", "offset", "status", "agentId", "campaignId", "from", "to"]
-    assert all(each["in"] == "query" and each["required"] is False for each in parameters.values())
-    assert parameters["limit"]["schema"] == {
-        "type": "integer",
-        "format": "int32",
-        "minimum": 1,
-        "maximum": 200,
-        "default": 50,
-    }
-    assert parameters["offset"]["schema"] == {"type": "integer", "format": "int32", "minimum": 0, "default": 0}
-    assert DESCRIPTION.resolve(parameters["status"]["schema"])["enum"] == [
-        "queued",
-        "in-progress",
-        "completed",
-        "failed",
-    ]
-    assert parameters["agentId"]["schema"] == {"type": "string"}
-    assert DESCRIPTION.resolve(parameters["from"]["schema"])["anyOf"] == [
-        {"type": "string", "format": "date"},
-        {"type": "string", "format": "date-time"},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("operation", "default"),
-    [
-        ("ListAgents", None),
-        ("ListCampaigns", None),
-        ("ListAppointments", None),
-        ("ListContacts", 100),
-        ("ListCampaignContacts", 100),
-        ("ListDeliveries", 50),
-    ],
-)
-def test_the_default_of_limit_is_the_routes_own(operation: str, default: int | None) -> None:
-    (limit,) = (each for each in OPERATIONS[operation]["parameters"] if each["name"] == "limit")
-
-    assert limit["schema"].get("default") == default
-
-
-def test_a_path_parameter_is_required() -> None:
-    (parameter,) = OPERATIONS["GetCall"]["parameters"]
-
-    assert (parameter["name"], parameter["in"], parameter["required"]) == ("id", "path", True)
-
-
-# --- bodies ---
-
-
-def test_a_body_has_the_bounds_and_defaults_of_the_rules() -> None:
-    properties = SCHEMAS["CreateAgentInput"]["properties"]
-
-    assert SCHEMAS["CreateAgentInput"]["required"] == ["name", "systemPrompt"]
-    assert SCHEMAS["CreateAgentInput"]["additionalProperties"] is False
-    assert properties["maxCallDuration"] == {
-        "type": "integer",
-        "format": "int32",
-        "minimum": 10,
-        "maximum": 14_400,
-        "default": 600,
-        "description": "Seconds.",
-    }
-    assert (properties["name"]["minLength"], properties["name"]["maxLength"]) == (1, 200)
-    assert properties["voice"]["default"] == "jennifer"
-    assert properties["language"]["default"] == "en-US"
-    assert properties["isActive"] == {"type": "boolean", "default": True}
-
-
-def test_only_what_the_rules_let_be_null_may_be_null() -> None:
-    properties = SCHEMAS["UpdateAgentInput"]["properties"]
-
-    assert properties["firstMessage"]["type"] == ["string", "null"]
-    assert properties["name"]["type"] == "string"
-    assert SCHEMAS["UpdateCampaignInput"]["properties"]["callWindow"]["anyOf"][1] == {"type": "null"}
-
-
-def test_a_change_requires_nothing_and_has_no_defaults() -> None:
-    for name, schema in SCHEMAS.items():
-        if name.startswith("Update"):
-            assert schema["required"] == []
-            assert not any("default" in each for each in schema["properties"].values())
-
-
-def test_the_graph_and_the_rules_agree_on_every_field_that_may_be_sent() -> None:
-    facts = Facts(SETTINGS)
-
-    for name, shape in {**facts.creates, **facts.changes}.items():
-        input = graphql_schema().type_map[name]
-        assert isinstance(input, GraphQLInputObjectType)
-        assert len(set(input.fields) - {"contactIds"}) == len(shape.fields)
-        for field_name, field in input.fields.items():
-            rule = facts.field(name, field_name)
-            if rule is not None:
-                required = name in facts.creates and rule.required
-                assert str(field.type).endswith("!") is required, f"{name}.{field_name}"
-                assert rule.nullable is not (required or refuses_null(field)), f"{name}.{field_name}"
-            else:
-                assert (name, field_name) == ("CreateCampaignInput", "contactIds")
-
-
-def test_every_input_that_a_route_takes_has_its_rules() -> None:
-    facts = Facts(SETTINGS)
-
-    for name in SCHEMAS:
-        if name.endswith("Input"):
-            assert (
-                name in facts.creates
-                or name in facts.changes
-                or facts.of(name, next(iter(SCHEMAS[name]["properties"])))
-            )
-
-
-def test_defaults_and_examples_are_what_they_are_examples_of() -> None:
-    checked = 0
-    for schema in [
-        *schemas_in(DOCUMENT),
-        *(each for one in SCHEMAS.values() for each in [one, *one.get("properties", {}).values()]),
-    ]:
-        validator = DESCRIPTION.validator(schema)
-        for value in [*schema.get("examples", []), *([schema["default"]] if "default" in schema else [])]:
-            validator.validate(value)
-            checked += 1
-    assert checked > 50
-
-
-def test_urls_are_as_open_as_the_settings() -> None:
-    open_settings = settings_for(Path("unused"), webhook_allow_http=True)
-
-    assert SCHEMAS["CreateWebhookEndpointInput"]["properties"]["url"]["pattern"] == "^https://"
-    opened = document(open_settings)["components"]["schemas"]["CreateWebhookEndpointInput"]
-    assert opened["properties"]["url"]["pattern"] == "^https?://"
-
-
-@pytest.mark.parametrize("value", [" ", "", "\n", "a\x07", "x" * 201])
-def test_a_text_that_the_rule_refuses_is_refused_by_its_keywords(value: str) -> None:
-    validator = jsonschema_rs.Draft202012Validator({"type": "string", **keywords(text(1, 200))})
-
-    assert not validator.is_valid(value)
-    assert validator.is_valid("Q1 Outreach")
-
-
-def test_a_whole_number_keeps_its_bounds() -> None:
-    assert keywords(integer(1, 5)) == {"minimum": 1, "maximum": 5}
-
-
-# --- answers ---
-
-
-def test_an_answer_has_the_selected_fields_and_no_others() -> None:
-    summary = SCHEMAS["CallSummary"]
-
-    assert summary["additionalProperties"] is False
-    assert summary["required"] == list(summary["properties"])
-    assert list(summary["properties"]) == [
-        "id",
-        "status",
-        "direction",
-        "to",
-        "duration",
-        "summary",
-        "sentiment",
-        "recordingUrl",
-        "createdAt",
-    ]
-    assert summary["properties"]["duration"]["type"] == ["integer", "null"]
-    assert list(SCHEMAS["CallPage"]["properties"]) == ["calls", "total", "limit", "offset"]
-
-
-def test_array_routes_answer_arrays_and_say_how_many_there_are() -> None:
-    response = OPERATIONS["ListAgents"]["responses"]["200"]
-
-    assert response["content"]["application/json"]["schema"] == {
-        "type": "array",
-        "items": {"$ref": "#/components/schemas/AgentSummary"},
-    }
-    assert {"X-Total-Count", "Link", "X-Request-Id", "X-RateLimit-Reset"} <= response["headers"].keys()
-
-
-def test_what_is_made_has_a_location_and_links() -> None:
-    response = OPERATIONS["CreateCampaign"]["responses"]["201"]
-
-    assert "Location" in response["headers"]
-    assert list(response["links"]) == ["GetCampaign", "UpdateCampaign", "ListCampaignContacts", "EnrolContacts"]
-    assert list(OPERATIONS["TestWebhook"]["responses"]["201"]["links"]) == ["GetDelivery", "ResendDelivery"]
-
-
-@pytest.mark.parametrize(
-    ("operation", "statuses"),
-    [
-        ("ListAgents", "200 400 401 403 429 500"),
-        ("CreateAgent", "201 400 401 403 413 415 422 429 500"),
-        ("UpdateAgent", "200 400 401 403 404 413 415 429 500"),
-        ("DeleteAgent", "204 400 401 403 404 429 500"),
-        ("CreateCall", "201 400 401 403 404 413 415 429 500"),
-        ("HangUpCall", "200 400 401 403 404 413 415 429 500"),
-        ("CreateContact", "201 400 401 403 413 415 422 429 500"),
-        ("UpdateContact", "200 400 401 403 404 413 415 429 500"),
-        ("EnrolContacts", "200 400 401 403 404 413 415 422 429 500"),
-        ("CreateWebhook", "201 400 401 403 413 415 422 429 500"),
-        ("AddDoNotCall", "201 400 401 403 413 415 429 500"),
-    ],
-)
-def test_an_operation_lists_the_statuses_it_can_answer(operation: str, statuses: str) -> None:
-    assert " ".join(OPERATIONS[operation]["responses"]) == statuses
-
-
-def test_every_error_is_the_same_envelope() -> None:
-    envelope = DESCRIPTION.validator(SCHEMAS["Error"])
-
-    for operation in OPERATIONS.values():
-        for status, response in operation["responses"].items():
-            if int(status) >= 400:
-                content = DESCRIPTION.resolve(response)["content"]["application/json"]
-                assert content["schema"] == {"$ref": "#/components/schemas/Error"}
-                envelope.validate(content["example"])
-    assert not envelope.is_valid({"error": {"code": "TEAPOT", "message": "No"}})
-    assert not envelope.is_valid({"error": {"code": "NOT_FOUND", "message": "No"}, "detail": "No"})
-
-
-def test_the_scope_and_the_plans_limit_are_named() -> None:
-    responses = OPERATIONS["CreateWebhook"]["responses"]
-
-    forbidden = responses["403"]["content"]["application/json"]["example"]["error"]
-    assert forbidden == {"code": "FORBIDDEN", "message": "This API key lacks permission to write webhooks"}
-    assert responses["422"]["description"] == (
-        "The plan allows no more webhook endpoints: 2 (Starter), 10 (Professional), 50 (Business)."
-    )
 
 
 # --- webhooks ---

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+
+from app.openapi import document
+from tests.support.runtime import settings_for
 
 
 class Description:
@@ -50,6 +54,11 @@ class Description:
         """The validator of what is sent there."""
         return self.validator(self.operation(method, path)["requestBody"]["content"]["application/json"]["schema"])
 
+    def event(self, event: str) -> jsonschema_rs.Draft202012Validator:
+        """The validator of a webhook's body."""
+        content = self.document["webhooks"][event]["post"]["requestBody"]["content"]
+        return self.validator(content["application/json"]["schema"])
+
     def complaints(self, method: str, path: str, status: int, headers: Mapping[str, str], content: Any) -> list[str]:
         """What of an answer is not as described; `content` None is an empty one."""
         responses = self.operation(method, path)["responses"]
@@ -73,3 +82,31 @@ class Description:
     @cached_property
     def _components(self) -> Mapping[str, Any]:
         return {"schemas": self.document["components"]["schemas"]}
+
+
+def schemas_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Everything that stands where a schema does."""
+    if isinstance(value, dict):
+        for key, held in value.items():
+            if key == "schema":
+                yield held
+            yield from schemas_in(held)
+    elif isinstance(value, list):
+        for held in value:
+            yield from schemas_in(held)
+
+
+def references_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object that refers to another."""
+    if isinstance(value, dict):
+        if "$ref" in value:
+            yield value
+        for held in value.values():
+            yield from references_in(held)
+    elif isinstance(value, list):
+        for held in value:
+            yield from references_in(held)
+
+
+SETTINGS = settings_for(Path("unused"), public_url="https://voice.example.com")
+DESCRIPTION = Description(document(SETTINGS))

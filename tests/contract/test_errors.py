@@ -109,7 +109,7 @@ async def test_500_internal_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-async def test_a_body_that_cannot_be_read(  # noqa: PLR0917 (the columns of the table)
+async def test_a_body_that_cannot_be_read(
     api: Api, method: str, content: bytes, headers: dict[str, str], status: int, message: str
 ) -> None:
     """E6; `rest-api.md`: the content type is required for POST and PATCH."""

@@ -1,168 +1,23 @@
-"""What is served is what is described: the document's examples, real answers of every route, bodies of webhooks."""
+"""What is served is what is described: real answers of every route, and real bodies of webhooks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from sqlalchemy import select
 
-from app.openapi import document
 from app.rest.routes import PREFIX, ROUTES
 from schema.rules.plans import Plan
 from schema.rules.webhooks import EventType
 from schema.tables import Event
-from tests.contract.description import Description
+from tests.contract.description import DESCRIPTION
+from tests.contract.examples import AGENT, APPOINTMENT, CAMPAIGN, ID
 from tests.support import seeds
 from tests.support.api import Api
-from tests.support.runtime import on_both, settings_for
-
-DESCRIPTION = Description(document(settings_for(Path("unused"))))
-ID = "clx0a1b2c3d4e5f6g7h8i9j0k"  # the document's `clx...`, spelled out
-
-ANSWERS = [
-    (
-        "/agents",
-        [
-            {
-                "id": ID,
-                "name": "Sales Rep - Sarah",
-                "isActive": True,
-                "voice": "jennifer",
-                "firstMessage": "Hi, this is Sarah calling from Acme...",
-                "createdAt": "2025-01-01T00:00:00Z",
-            }
-        ],
-    ),
-    (
-        "/campaigns",
-        [
-            {
-                "id": ID,
-                "name": "Q1 Outreach",
-                "status": "active",
-                "callsTotal": 500,
-                "callsCompleted": 230,
-                "createdAt": "2025-01-01T00:00:00Z",
-            }
-        ],
-    ),
-    (
-        "/calls",
-        {
-            "calls": [
-                {
-                    "id": ID,
-                    "status": "completed",
-                    "direction": "outbound",
-                    "to": "+15551234567",
-                    "duration": 183,
-                    "summary": "Prospect interested in a demo next week.",
-                    "sentiment": "positive",
-                    "recordingUrl": "https://...",
-                    "createdAt": "2025-01-15T14:23:00Z",
-                }
-            ],
-            "total": 1523,
-            "limit": 50,
-            "offset": 0,
-        },
-    ),
-]
-BODIES: list[tuple[str, str, dict[str, Any]]] = [
-    (
-        "POST",
-        "/agents",
-        {
-            "name": "Support Agent",
-            "systemPrompt": "You are a helpful support agent for Acme Corp...",
-            "firstMessage": "Hi, this is Acme support. How can I help you today?",
-            "voice": "jennifer",
-            "language": "en-US",
-            "maxCallDuration": 600,
-        },
-    ),
-    ("PATCH", "/agents/{id}", {"name": "New Name", "isActive": False}),
-    (
-        "POST",
-        "/campaigns",
-        {
-            "name": "February Outreach",
-            "agentId": ID,
-            "phoneNumberId": ID,
-            "scheduledStart": "2025-02-01T09:00:00Z",
-            "timezone": "America/New_York",
-            "callWindow": {"start": "09:00", "end": "17:00"},
-            "maxConcurrentCalls": 3,
-        },
-    ),
-    ("PATCH", "/campaigns/{id}", {"status": "paused"}),
-    ("POST", "/calls", {"agentId": ID, "phoneNumberId": ID, "to": "+15551234567"}),
-    (
-        "POST",
-        "/appointments",
-        {
-            "contactId": ID,
-            "startTime": "2025-02-15T10:00:00Z",
-            "endTime": "2025-02-15T10:30:00Z",
-            "title": "Product Demo",
-            "notes": "Prospect is interested in the CRM integration",
-        },
-    ),
-    ("PATCH", "/appointments/{id}", {"status": "cancelled"}),
-]
-
-
-# --- the document's examples ---
-
-
-@pytest.mark.parametrize(("path", "content"), ANSWERS)
-def test_an_answer_of_the_document_is_as_described(path: str, content: Any) -> None:
-    headers = {"X-Request-Id": "r", "X-Total-Count": "1"}
-
-    assert DESCRIPTION.complaints("GET", PREFIX + path, 200, headers, content) == []
-
-
-@pytest.mark.parametrize(("method", "path", "content"), BODIES)
-def test_a_body_of_the_document_is_as_described(method: str, path: str, content: Any) -> None:
-    DESCRIPTION.body(method, PREFIX + path).validate(content)
-
-    assert not DESCRIPTION.body(method, PREFIX + path).is_valid({**content, "surprise": 1})
-
-
-def test_the_webhook_of_the_document_is_as_described() -> None:
-    sent = {
-        "event": "call.ended",
-        "timestamp": "2025-01-15T14:25:00Z",
-        "data": {
-            "callId": ID,
-            "status": "completed",
-            "duration": 183,
-            "to": "+15551234567",
-            "agentId": ID,
-            "campaignId": ID,
-        },
-    }
-
-    event_body("call.ended").validate(sent)
-    assert not event_body("call.failed").is_valid(sent)
-
-
-def test_the_error_of_the_document_is_as_described() -> None:
-    error = {"error": {"code": "NOT_FOUND", "message": "Agent with id clx... not found"}}
-
-    assert DESCRIPTION.complaints("GET", f"{PREFIX}/agents/{ID}", 404, {"X-Request-Id": "r"}, error) == []
-
-
-def event_body(event: str) -> Any:
-    content = DESCRIPTION.document["webhooks"][event]["post"]["requestBody"]["content"]
-    return DESCRIPTION.validator(content["application/json"]["schema"])
-
-
-# --- real answers ---
+from tests.support.runtime import on_both
 
 
 @dataclass
@@ -197,7 +52,7 @@ async def asking(api: Api) -> Asking:
 @on_both
 async def test_every_route_answers_as_described(asking: Asking) -> None:
     ask = asking.ask
-    agent = await ask("POST", "/agents", BODIES[0][2], expect=201)
+    agent = await ask("POST", "/agents", AGENT, expect=201)
     assert (await ask("GET", f"/agents/{agent['id']}")) == agent
     await ask(
         "PATCH", f"/agents/{agent['id']}", {"firstMessage": None, "tools": [{"name": "transfer", "to": "+15551234567"}]}
@@ -217,14 +72,14 @@ async def test_every_route_answers_as_described(asking: Asking) -> None:
     await ask("GET", f"/contacts/{contact['id']}")
     await ask("PATCH", f"/contacts/{contact['id']}", {"timezone": "America/New_York"})
     assert len(await ask("GET", "/contacts")) == 3
-    campaign = await ask("POST", "/campaigns", {**BODIES[2][2], **caller, "contactIds": [contact["id"]]}, expect=201)
+    campaign = await ask("POST", "/campaigns", {**CAMPAIGN, **caller, "contactIds": [contact["id"]]}, expect=201)
     await ask("PATCH", f"/campaigns/{campaign['id']}", {"status": "paused", "callWindow": None})
     await ask("GET", f"/campaigns/{campaign['id']}")
     await ask("GET", "/campaigns")
     await ask("POST", f"/campaigns/{campaign['id']}/contacts", {"contacts": [{"phoneNumber": "+15550001111"}]})
     assert len(await ask("GET", f"/campaigns/{campaign['id']}/contacts")) == 2
 
-    appointment = await ask("POST", "/appointments", {**BODIES[5][2], "contactId": contact["id"]}, expect=201)
+    appointment = await ask("POST", "/appointments", {**APPOINTMENT, "contactId": contact["id"]}, expect=201)
     await ask("GET", f"/appointments/{appointment['id']}")
     await ask("PATCH", f"/appointments/{appointment['id']}", {"status": "no-show"})
     assert len(await ask("GET", "/appointments?status=no-show&from=2025-02-01&to=2025-02-28")) == 1
@@ -284,7 +139,7 @@ async def test_the_bodies_of_real_events_are_as_described(asking: Asking) -> Non
 
     seen = set()
     for event in events:
-        event_body(event.type.value).validate(orjson.loads(event.body))
+        DESCRIPTION.event(event.type.value).validate(orjson.loads(event.body))
         seen.add(event.type)
     assert seen == {
         EventType.CALL_STARTED,
@@ -300,4 +155,4 @@ async def test_the_body_of_a_failed_calls_event_is_as_described(asking: Asking) 
     await asking.ask("POST", f"/calls/{queued['id']}/hangup")
 
     (event,) = await asking.api.runtime.database.read(select(Event).where(Event.type == EventType.CALL_FAILED))
-    event_body("call.failed").validate(orjson.loads(event.body))
+    DESCRIPTION.event("call.failed").validate(orjson.loads(event.body))

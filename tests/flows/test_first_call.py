@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import soundfile
-import svix
 import standardwebhooks
+import svix
 
 from tests.flows.receiver import Delivered, Receiver
 from tests.flows.servers import caller, place, until_over

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import httpx
 
 from tests.flows.receiver import Receiver
@@ -25,7 +27,7 @@ def test_five_requests_in_all_each_with_the_same_bytes_and_then_it_has_failed(
     assert {one.headers["webhook-id"] for one in got} == {delivery["eventId"]}
     assert [one["number"] for one in delivery["attempts"]] == [1, 2, 3, 4, 5]
     assert delivery["attempts"][-1]["nextAttemptAt"] is None
-    for earlier, later in zip(got, got[1:], strict=False):
+    for earlier, later in pairwise(got):
         assert later.at - earlier.at >= 0.3  # never early: this installation's ladder is 0.3 s
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -117,8 +117,8 @@ def test_rows_that_no_actor_took_are_due_again_and_their_places_free() -> None:
 
 
 @pytest.fixture
-def broker() -> Iterator[RowBroker]:
-    yield RowBroker(QUEUE)
+def broker() -> RowBroker:
+    return RowBroker(QUEUE)
 
 
 def test_nothing_can_be_enqueued_because_work_is_a_row(broker: RowBroker) -> None:
