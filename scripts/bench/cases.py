@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from graphql import parse, print_ast, separate_operations
@@ -53,6 +54,7 @@ def raw(ask: Ask, port: int, key: str) -> str:
     return "\r\n".join([*lines, "", body])
 
 
+@cache
 def list_document() -> str:
     """The operation behind `GET /calls`, with its fragments: what a GraphQL client would send for the same JSON."""
     document = parse((files("app.rest") / "operations.graphql").read_text())
