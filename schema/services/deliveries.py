@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlmodel import col
 
 from schema import due
@@ -100,7 +100,6 @@ class Outgoing:
     secret: str
     previous_secret: str | None
     previous_secret_expires_at: datetime | None
-    number: int
     automatic_attempts: int
     retries: bool
     trigger: AttemptTrigger
@@ -137,7 +136,6 @@ async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
             col(Delivery.id).label("delivery_id"),
             col(Delivery.version),
             col(Delivery.workspace_id),
-            col(Delivery.attempts_made),
             col(Delivery.automatic_attempts),
             col(Delivery.retries),
             col(Delivery.trigger),
@@ -168,7 +166,6 @@ async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
             secret=row.secret,
             previous_secret=row.previous_secret,
             previous_secret_expires_at=row.previous_secret_expires_at,
-            number=row.attempts_made + 1,
             automatic_attempts=row.automatic_attempts,
             retries=row.retries,
             trigger=row.trigger,
@@ -181,36 +178,42 @@ async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
 async def settle(tx: Transaction, results: Sequence[Result]) -> int:
     """Write what came of each request: its log line, and the next step of the ladder or the end (W5, W7).
 
-    Several in one transaction. Returns how many were still held; the result of a lost lease is thrown away.
+    Several in one transaction. Returns how many were still held. The request of a lost lease has been sent all the
+    same, so it is in the log (W7); what becomes of the delivery is for whoever holds it now.
     """
+    made = await _attempts_made(tx, [result.outgoing.held.id for result in results])
     written = 0
     for result in results:
         out = result.outgoing
-        automatic = out.automatic_attempts + (out.trigger is AttemptTrigger.AUTOMATIC)
-        delivered = is_success(result.status_code) and result.error_class is None
-        delay = None if delivered or not out.retries else next_delay(automatic, tx.settings.webhook_retry_schedule)
-        next_at = result.ended_at + timedelta(seconds=delay) if delay is not None else None
-        state = DeliveryState.PENDING if next_at else DeliveryState.DELIVERED if delivered else DeliveryState.FAILED
+        made[out.held.id] += 1
+        next_at = _next_attempt(tx, result)
         try:
             await due.settle(
                 tx,
                 Delivery,
                 out.held,
                 due_at=next_at,
-                state=state,
+                state=await _state(tx, result, next_at),
                 trigger=AttemptTrigger.AUTOMATIC if next_at else out.trigger,
-                attempts_made=out.number,
-                automatic_attempts=automatic,
+                attempts_made=made[out.held.id],
+                automatic_attempts=_automatic(out),
                 finished_at=None if next_at else result.ended_at,
             )
+            written += 1
         except due.Fenced:
-            continue
+            next_at = None
+            await tx.execute(
+                update(Delivery)
+                .where(col(Delivery.id) == out.held.id)
+                .values(attempts_made=made[out.held.id])
+                .execution_options(synchronize_session=False)
+            )
         tx.add(
             DeliveryAttempt(
                 id=tx.new_id(),
                 workspace_id=out.workspace_id,
                 delivery_id=out.held.id,
-                number=out.number,
+                number=made[out.held.id],
                 trigger=out.trigger,
                 started_at=result.started_at,
                 duration_ms=result.duration_ms,
@@ -221,8 +224,45 @@ async def settle(tx: Transaction, results: Sequence[Result]) -> int:
                 next_attempt_at=next_at,
             )
         )
-        written += 1
     return written
+
+
+async def _attempts_made(tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
+    """How many requests each has had, the rows held until the transaction ends."""
+    statement = select(col(Delivery.id), col(Delivery.attempts_made)).where(col(Delivery.id).in_(ids))
+    return {id: made for id, made in await tx.execute(statement.order_by(col(Delivery.id)).with_for_update())}
+
+
+def _automatic(out: Outgoing) -> int:
+    return out.automatic_attempts + (out.trigger is AttemptTrigger.AUTOMATIC)
+
+
+def _delivered(result: Result) -> bool:
+    return is_success(result.status_code) and result.error_class is None
+
+
+def _next_attempt(tx: Transaction, result: Result) -> datetime | None:
+    """The next step of the ladder, counted from the end of this attempt; None when there is none (W5)."""
+    if _delivered(result) or not result.outgoing.retries:
+        return None
+    delay = next_delay(_automatic(result.outgoing), tx.settings.webhook_retry_schedule)
+    return result.ended_at + timedelta(seconds=delay) if delay is not None else None
+
+
+async def _state(tx: Transaction, result: Result, next_at: datetime | None) -> DeliveryState:
+    if next_at is not None:
+        return DeliveryState.PENDING
+    if _delivered(result):
+        return DeliveryState.DELIVERED
+    if result.outgoing.trigger is AttemptTrigger.MANUAL:  # what has arrived once stays delivered
+        earlier = (
+            select(col(DeliveryAttempt.id))
+            .where(col(DeliveryAttempt.delivery_id) == result.outgoing.held.id)
+            .where(col(DeliveryAttempt.status_code).between(200, 299))
+        )
+        if (await tx.execute(earlier.limit(1))).first() is not None:
+            return DeliveryState.DELIVERED
+    return DeliveryState.FAILED
 
 
 async def drop_gone(tx: Transaction, held: Sequence[due.Lease]) -> None:

@@ -98,7 +98,7 @@ async def test_five_requests_each_after_the_end_of_the_one_before_then_failed(
     row = await kept(runtime, delivery)
     assert (row.state, row.due_at, row.finished_at) == (FAILED, None, clock.now())
     assert len({(out.body, out.event_id, out.url, out.secret) for out in sent}) == 1
-    assert [out.number for out in sent] == [1, 2, 3, 4, 5]
+    assert [one.number for one in await log(runtime)] == [1, 2, 3, 4, 5]
     assert [out.trigger for out in sent] == [AUTOMATIC] * 5
     await clock.advance(1_000_000)
     assert await nothing_due(runtime)
@@ -209,22 +209,30 @@ async def test_a_worker_that_died_costs_no_step_of_the_ladder(
 
     again = await outgoing(runtime)
 
-    assert (lost.number, again.number) == (1, 1)
+    assert (lost.automatic_attempts, again.automatic_attempts) == (0, 0)
     assert again.held.version == lost.held.version + 1
     assert (again.body, again.event_id) == (lost.body, lost.event_id)
 
 
 @on_both
-async def test_the_result_of_a_lost_lease_is_thrown_away(
+async def test_the_result_of_a_lost_lease_is_logged_and_settles_nothing(
     runtime: Runtime, viewer: Viewer, clock: VirtualClock, act: Act, delivery: Delivery, unchanged: Unchanged
 ) -> None:
+    """Decision W7: the request was sent, whoever holds the row now."""
     lost = await outgoing(runtime)
     await clock.advance(30)
-    await outgoing(runtime)
+    now_held = await outgoing(runtime)
+    before = await kept(runtime, delivery)
 
+    assert await act(deliveries.settle, [seeds.answer(lost, clock.now())]) == 0
     async with unchanged():
-        assert await act(deliveries.settle, [seeds.answer(lost, clock.now())]) == 0
         await act(deliveries.drop_gone, [lost.held])
+
+    row = await kept(runtime, delivery)
+    assert (row.state, row.due_at, row.version, row.automatic_attempts) == (PENDING, before.due_at, before.version, 0)
+    assert await act(deliveries.settle, [seeds.answer(now_held, clock.now())]) == 1
+    assert [(line.number, line.status_code) for line in await log(runtime)] == [(1, 200), (2, 200)]
+    assert (await kept(runtime, delivery)).attempts_made == 2
 
 
 @on_both
@@ -246,7 +254,7 @@ async def test_many_results_in_one_transaction_each_by_itself(
 
     assert written == 3
     assert [(await kept(runtime, row)).state for row in rows] == [DELIVERED, PENDING, FAILED, DELIVERED]
-    assert sorted(line.delivery_id for line in await log(runtime)) == sorted(rows[i].id for i in (0, 2, 3))
+    assert sorted(line.delivery_id for line in await log(runtime)) == sorted(row.id for row in rows)
 
 
 # --- what is sent (W1, W3, W8) ---
@@ -319,9 +327,9 @@ async def test_a_delivered_one_can_be_sent_once_more(
     assert (row.state, row.trigger, row.due_at, row.finished_at) == (PENDING, MANUAL, clock.now(), None)
     assert rings.heard == ["deliveries"]
     again = await attempt(runtime, viewer, clock, status_code=code)
-    assert (again.body, again.event_id, again.number) == (first.body, first.event_id, 2)
+    assert (again.body, again.event_id) == (first.body, first.event_id)
     row = await kept(runtime, delivery)
-    assert (row.state, row.due_at) == (DELIVERED if code == 200 else FAILED, None)
+    assert (row.state, row.due_at) == (DELIVERED, None)  # what has arrived once stays delivered
     assert [(line.number, line.trigger) for line in await log(runtime)] == [(1, AUTOMATIC), (2, MANUAL)]
 
 
