@@ -189,5 +189,9 @@ def phone_number(value: Any, name: str) -> str:
     return phone.normalise(value, name)
 
 
-email = matching(rf"[^@\s{CONTROL}]{{1,64}}@[^@\s.{CONTROL}]+(\.[^@\s.{CONTROL}]+)+", "an e-mail address", high=254)
+# Every kind of space by its number: regular expressions do not agree on what \s is.
+SPACE = r"\x00-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+email = matching(
+    rf"[^@{SPACE}{CONTROL}]{{1,64}}@[^@.{SPACE}{CONTROL}]+(\.[^@.{SPACE}{CONTROL}]+)+", "an e-mail address", high=254
+)
 language = matching(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*", "a language tag such as en-US", high=35)

@@ -59,7 +59,7 @@ def main() -> None:
 
 def run(place: Place, cases: Sequence[Case], options: argparse.Namespace) -> Report:
     """Everything that was asked for. Raises Unwell."""
-    effort = Effort(*((3, 0.7) if options.quick else (7, 1.6)), clients=options.clients)
+    effort = Effort(*((3, 0.6) if options.quick else (7, 1.6)), clients=options.clients)
     database = "PostgreSQL" if options.postgres else "SQLite"
     report = Report(CALLS, AGENTS, database, effort.rounds, effort.clients, [machine_load()])
     if cases:
@@ -70,7 +70,7 @@ def run(place: Place, cases: Sequence[Case], options: argparse.Namespace) -> Rep
             tell(f"{check(ours, peer, place.facts)} requests are answered alike")
             report.figures = measure(cases, (ours, peer), place.facts, effort, tell)
     if not options.only or DELIVERIES in options.only:
-        rounds, each = (1, 2_000) if options.quick else (3, 5_000)
+        rounds, each = (1, 1_000) if options.quick else (3, 5_000)
         report.deliveries = {endpoints: [] for endpoints in ENDPOINTS}
         for _ in range(rounds):
             for endpoints, outcomes in report.deliveries.items():

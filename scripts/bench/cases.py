@@ -100,11 +100,9 @@ def _graphql_of_agents(facts: Facts) -> list[Ask]:
 CASES = (
     Case("list-50", "GET /calls?limit=50", _list(50)),
     Case("list-200", "GET /calls?limit=200", _list(200)),
-    Case("agent-50", "GET /calls?limit=50&agentId=… (100 calls in all)", _list_of_agents),
+    Case("agent-50", "GET /calls?limit=50&agentId=…", _list_of_agents),
     Case("get", "GET /calls/:id", _get),
-    Case(
-        "graphql-50", "POST /graphql, GET /calls?limit=50 as a document", lambda _: [graphql({"limit": 50})], _list(50)
-    ),
-    Case("graphql-agent", "POST /graphql, the same with agentId", _graphql_of_agents, _list_of_agents),
+    Case("graphql-50", "POST /graphql, the list of 50", lambda _: [graphql({"limit": 50})], _list(50)),
+    Case("graphql-agent", "POST /graphql, with agentId", _graphql_of_agents, _list_of_agents),
     Case("post", "POST /calls", _post, status=201),
 )
