@@ -17,8 +17,8 @@ _VERSIONS = ("fastapi", "sqlmodel", "SQLAlchemy", "starlette", "strawberry-graph
 _COLUMNS = ("", "VoxForge", "FastAPI + SQLModel", "peer ÷ ours", "by rounds")
 MANNER = (
     "CPU µs a request, from the kernel's accounts of the server's process with all its threads; medians of {rounds} "
-    "interleaved rounds with {clients} keep-alive clients. The peer has no /graphql: it is asked for the same list over "
-    "REST. The ratio is what to look at: it holds elsewhere, the times do not."
+    "interleaved rounds with {clients} keep-alive clients. The peer has no /graphql: it is asked for the same list "
+    "over REST. The ratio is what to look at: it holds elsewhere, the times do not."
 )
 
 

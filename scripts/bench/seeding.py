@@ -6,7 +6,9 @@ import os
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +33,7 @@ BLOCKED = "+15550009999"
 SAMPLE = 1_000  # of the calls' and the agents' ids, to ask for
 _WORKSPACE = "VoxForge benchmark"
 _CHUNK = 5_000
+_LEFT_OVER_S = 3600
 _LINES = 6  # of the transcript of a call that somebody answered
 
 
@@ -68,15 +71,24 @@ def template() -> Path:
     sources = [Path(__file__), *sorted(Path(migrations.__file__).parent.rglob("*.py"))]
     version = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     path = temporary_root() / f"seeded-{version}"
+    _sweep(keeping=path)
     if path.exists():
         return path
     making = Path(tempfile.mkdtemp(prefix="making-", dir=temporary_root()))
     try:
         asyncio.run(fill(settings_for(making)))
-        making.rename(path)
+        with suppress(OSError):  # another run has made it meanwhile
+            making.rename(path)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return path
+
+
+def _sweep(keeping: Path) -> None:
+    """Remove what earlier versions and runs that were killed have left."""
+    for directory in temporary_root().iterdir():
+        if directory != keeping and directory.stat().st_mtime < time.time() - _LEFT_OVER_S:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 async def fill(settings: Settings) -> None:

@@ -51,3 +51,10 @@ def receiving() -> Iterator[Receiver]:
     """A customer's own server."""
     with receiver() as state:
         yield state
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All flows on one of several test processes: they share the installations."""
+    for item in items:
+        if item.nodeid.startswith("tests/flows/"):
+            item.add_marker(pytest.mark.xdist_group("flows"))
