@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, insert, select, update
 from sqlmodel import col
 
 from schema import due
@@ -181,56 +181,58 @@ async def settle(tx: Transaction, results: Sequence[Result]) -> int:
     Several in one transaction. Returns how many were still held. The request of a lost lease has been sent all the
     same, so it is in the log (W7); what becomes of the delivery is for whoever holds it now.
     """
-    made = await _attempts_made(tx, [result.outgoing.held.id for result in results])
-    written = 0
+    rows = await _locked(tx, [result.outgoing.held.id for result in results])
+    made = {id: attempts for id, (_, attempts) in rows.items()}
+    settled: list[tuple[due.Lease, dict[str, Any]]] = []
+    log: list[dict[str, Any]] = []
     for result in results:
         out = result.outgoing
+        held = rows[out.held.id][0] == out.held.version
         made[out.held.id] += 1
-        next_at = _next_attempt(tx, result)
-        try:
-            await due.settle(
-                tx,
-                Delivery,
-                out.held,
-                due_at=next_at,
-                state=await _state(tx, result, next_at),
-                trigger=AttemptTrigger.AUTOMATIC if next_at else out.trigger,
-                attempts_made=made[out.held.id],
-                automatic_attempts=_automatic(out),
-                finished_at=None if next_at else result.ended_at,
-            )
-            written += 1
-        except due.Fenced:
-            next_at = None
-            await tx.execute(
-                update(Delivery)
-                .where(col(Delivery.id) == out.held.id)
-                .values(attempts_made=made[out.held.id])
-                .execution_options(synchronize_session=False)
-            )
-        tx.add(
-            DeliveryAttempt(
-                id=tx.new_id(),
-                workspace_id=out.workspace_id,
-                delivery_id=out.held.id,
-                number=made[out.held.id],
-                trigger=out.trigger,
-                started_at=result.started_at,
-                duration_ms=result.duration_ms,
-                status_code=result.status_code,
-                error_class=result.error_class,
-                error=result.error,
-                response_body=result.response_body,
-                next_attempt_at=next_at,
-            )
-        )
-    return written
+        next_at = _next_attempt(tx, result) if held else None
+        log.append(_log_line(tx, result, made[out.held.id], next_at))
+        if held:
+            step = {
+                "due_at": next_at,
+                "state": await _state(tx, result, next_at),
+                "trigger": AttemptTrigger.AUTOMATIC if next_at else out.trigger,
+                "automatic_attempts": _automatic(out),
+                "finished_at": None if next_at else result.ended_at,
+            }
+            settled.append((out.held, step))
+        else:
+            counted = update(Delivery).where(col(Delivery.id) == out.held.id).values(attempts_made=made[out.held.id])
+            await tx.execute(counted.execution_options(synchronize_session=False))
+    for lease, step in settled:
+        step["attempts_made"] = made[lease.id]
+    await due.settle_many(tx, Delivery, settled)
+    await tx.execute(insert(DeliveryAttempt), log)
+    return len(settled)
 
 
-async def _attempts_made(tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
-    """How many requests each has had, the rows held until the transaction ends."""
-    statement = select(col(Delivery.id), col(Delivery.attempts_made)).where(col(Delivery.id).in_(ids))
-    return {id: made for id, made in await tx.execute(statement.order_by(col(Delivery.id)).with_for_update())}
+async def _locked(tx: Transaction, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Version and number of attempts of each, the rows held until the transaction ends."""
+    statement = select(col(Delivery.id), col(Delivery.version), col(Delivery.attempts_made))
+    statement = statement.where(col(Delivery.id).in_(ids)).order_by(col(Delivery.id)).with_for_update()
+    return {id: (version, made) for id, version, made in await tx.execute(statement)}
+
+
+def _log_line(tx: Transaction, result: Result, number: int, next_at: datetime | None) -> dict[str, Any]:
+    out = result.outgoing
+    return {
+        "id": tx.new_id(),
+        "workspace_id": out.workspace_id,
+        "delivery_id": out.held.id,
+        "number": number,
+        "trigger": out.trigger,
+        "started_at": result.started_at,
+        "duration_ms": result.duration_ms,
+        "status_code": result.status_code,
+        "error_class": result.error_class,
+        "error": result.error,
+        "response_body": result.response_body,
+        "next_attempt_at": next_at,
+    }
 
 
 def _automatic(out: Outgoing) -> int:

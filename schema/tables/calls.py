@@ -29,8 +29,10 @@ class Call(Job, table=True):
         due_index("calls"),
         Index("ix_calls_list", "workspace_id", "created_at", "id"),
         Index("ix_calls_status", "workspace_id", "status", "created_at", "id"),
-        Index("ix_calls_agent", "agent_id", "created_at", "id"),
-        Index("ix_calls_campaign", "campaign_id", "created_at", "id"),
+        # The workspace first in each: SQLite, which keeps no statistics, would scan all its calls otherwise.
+        Index("ix_calls_agent", "workspace_id", "agent_id", "created_at", "id"),
+        Index("ix_calls_campaign", "workspace_id", "campaign_id", "created_at", "id"),
+        Index("ix_calls_contact", "workspace_id", "contact_id", "created_at", "id"),
     )
     NOUN: ClassVar[str] = "Call"
 

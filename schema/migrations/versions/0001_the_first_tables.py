@@ -231,8 +231,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name=op.f("fk_calls_workspace_id_workspaces")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
     )
-    op.create_index("ix_calls_agent", "calls", ["agent_id", "created_at", "id"], unique=False)
-    op.create_index("ix_calls_campaign", "calls", ["campaign_id", "created_at", "id"], unique=False)
+    op.create_index("ix_calls_agent", "calls", ["workspace_id", "agent_id", "created_at", "id"], unique=False)
+    op.create_index("ix_calls_campaign", "calls", ["workspace_id", "campaign_id", "created_at", "id"], unique=False)
+    op.create_index("ix_calls_contact", "calls", ["workspace_id", "contact_id", "created_at", "id"], unique=False)
     op.create_index(
         "ix_calls_due",
         "calls",
@@ -415,6 +416,7 @@ def downgrade() -> None:
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
     )
+    op.drop_index("ix_calls_contact", "calls")
     op.drop_index("ix_calls_campaign", "calls")
     op.drop_index("ix_calls_agent", "calls")
 
