@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("voxforge.serve")
 
-_MAX_MESSAGE_BYTES = 1024 * 1024  # of a WebSocket, like a body's
-
 
 class CannotStart(Failure):
     """The application refused to start; the log says why."""
@@ -119,8 +117,7 @@ def _configured(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=HttpProtocol,
-        ws="websockets-sansio",
-        ws_max_size=_MAX_MESSAGE_BYTES,
+        ws="none",  # an upgrade is answered like any request, in the envelope
         lifespan="on",
         log_config=None,
         log_level="warning",  # we say ourselves that we start and stop

@@ -30,7 +30,7 @@ PLACES = 1_000
 IN_FLIGHT_AN_ENDPOINT = 5
 WAITING_AN_ENDPOINT = 50  # of one that answers; one that has just failed keeps nobody waiting in a place
 _SETTLED_AT_ONCE = 100
-_WAIT_S = 15.0  # of the lease, for waiting behind others of the same endpoint
+_WAIT_S = 5.0  # of the lease, for waiting behind others of the same endpoint
 _MARGIN_S = 5.0  # of the lease that must be left for writing the result
 
 

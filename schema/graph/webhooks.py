@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
@@ -34,9 +35,11 @@ class WebhookEndpoint:
 )
 class WebhookEndpointWithSecret(WebhookEndpoint):
     secret: str
-    previous_secret_expires_at: DateTime | None = strawberry.field(
-        description="Until when the secret before this one is good."
-    )
+
+    @strawberry.field(description="Until when the secret that was replaced is good.")
+    def previous_secret_expires_at(self, root: strawberry.Parent[WebhookEndpointRow]) -> DateTime | None:
+        previous = root.previous_secrets
+        return DateTime(datetime.fromisoformat(previous[0]["expiresAt"])) if previous else None
 
 
 @strawberry.type(description="One request that was sent, and what came back. Secrets and signatures are not kept.")

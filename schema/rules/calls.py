@@ -155,3 +155,10 @@ PLACE = Shape(
     phone_number_id=Field(identifier, required=True),
     to=Field(phone_number, required=True),
 )
+
+
+def unconnected_outcome(reason: EndReason) -> Outcome:
+    """How a call that failed went for the business."""
+    return {EndReason.VOICEMAIL: Outcome.VOICEMAIL_REACHED, EndReason.CALL_SCREENED: Outcome.SCREENED}.get(
+        reason, Outcome.NOT_REACHED
+    )

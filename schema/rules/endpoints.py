@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from schema.errors import Invalid
@@ -14,6 +14,7 @@ from schema.rules.webhooks import EventType, parse_events
 
 MAX_OVERLAP_S = 86_400
 DEFAULT_OVERLAP_S = 86_400  # decision W3
+MAX_PREVIOUS = 10  # secrets that one request is signed with beside the newest
 OVERLAP_S = integer(0, MAX_OVERLAP_S)
 
 
@@ -50,3 +51,20 @@ def endpoint(*, allow_http: bool, allow_networks: Sequence[Network]) -> Shape:
 def overlap(seconds: int) -> timedelta:
     """How long an old secret stays good after a rotation: 0 to 24 hours. Raises Invalid."""
     return timedelta(seconds=OVERLAP_S(seconds, "overlapSeconds"))
+
+
+def retire(secret: str, until: datetime, previous: Sequence[Mapping[str, str]], now: datetime) -> list[dict[str, str]]:
+    """The secrets that stay good after a rotation, newest first: the one replaced, and those before it that still are.
+
+    A rotation that was asked for twice, because its first answer was lost, must not cost the secret that receivers
+    have. An overlap of nothing ends them all.
+    """
+    if until <= now:
+        return []
+    kept = [dict(one) for one in previous if datetime.fromisoformat(one["expiresAt"]) > now]
+    return [{"secret": secret, "expiresAt": until.isoformat()}, *kept][:MAX_PREVIOUS]
+
+
+def still_good(previous: Sequence[Mapping[str, str]], at: datetime) -> list[str]:
+    """Those of the previous secrets that are good at that instant, newest first."""
+    return [one["secret"] for one in previous if datetime.fromisoformat(one["expiresAt"]) > at]

@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from schema import due
 from schema.errors import Invalid
+from schema.rules.endpoints import still_good
 from schema.rules.webhooks import (
     AttemptTrigger,
     DeliveryState,
@@ -98,17 +99,14 @@ class Outgoing:
     event_id: str
     body: bytes
     secret: str
-    previous_secret: str | None
-    previous_secret_expires_at: datetime | None
+    previous_secrets: list[dict[str, str]]
     automatic_attempts: int
     retries: bool
     trigger: AttemptTrigger
 
     def headers(self, sent_at: datetime) -> dict[str, str]:
         """The signed headers of a request sent at that instant (W3)."""
-        secrets = [self.secret]
-        if self.previous_secret and self.previous_secret_expires_at and sent_at < self.previous_secret_expires_at:
-            secrets.append(self.previous_secret)
+        secrets = [self.secret, *still_good(self.previous_secrets, sent_at)]
         return headers(
             self.body, event_id=self.event_id, secrets=secrets, sent_at=sent_at, user_agent=user_agent(VERSION)
         )
@@ -144,8 +142,7 @@ async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
             col(WebhookEndpoint.id).label("endpoint_id"),
             col(WebhookEndpoint.url),
             col(WebhookEndpoint.secret),
-            col(WebhookEndpoint.previous_secret),
-            col(WebhookEndpoint.previous_secret_expires_at),
+            col(WebhookEndpoint.previous_secrets),
         )
         .join(Event, col(Event.id) == Delivery.event_id)
         .join(WebhookEndpoint, col(WebhookEndpoint.id) == Delivery.endpoint_id)
@@ -164,8 +161,7 @@ async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
             event_id=row.event_id,
             body=row.body,
             secret=row.secret,
-            previous_secret=row.previous_secret,
-            previous_secret_expires_at=row.previous_secret_expires_at,
+            previous_secrets=row.previous_secrets,
             automatic_attempts=row.automatic_attempts,
             retries=row.retries,
             trigger=row.trigger,

@@ -28,6 +28,7 @@ from schema.rules.calls import (
     Outcome,
     Sentiment,
     final_status,
+    unconnected_outcome,
 )
 from schema.runtime import Runtime, Transaction
 from schema.services import calls, do_not_call, webhooks
@@ -319,7 +320,7 @@ async def _finish(
     phase = CallPhase.PROCESSING if connected else CallPhase.DONE
     moves.check(moves.CALL, "Call", call.phase, phase)
     if not connected:
-        values.setdefault("outcome", Outcome.NOT_REACHED)
+        values["outcome"] = unconnected_outcome(reason)
     if call.started_at is None and call.attempts_made:
         # Whatever the carrier then said, it was told of the call: one call.started for each dialed call (W2).
         await webhooks.emit_started(tx, call)

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import update as sql_update
 from sqlmodel import col
 
+from schema.errors import Invalid
 from schema.rules.calls import CallStatus, EndReason
-from schema.rules.endpoints import DEFAULT_OVERLAP_S, endpoint, overlap
+from schema.rules.endpoints import DEFAULT_OVERLAP_S, endpoint, overlap, retire
 from schema.rules.fields import Shape
 from schema.rules.webhooks import (
     AttemptTrigger,
@@ -53,6 +54,7 @@ async def create(tx: Transaction, given: Mapping[str, Any]) -> WebhookEndpoint:
             id=tx.new_id(),
             workspace_id=tx.workspace_id,
             secret=new_secret(),
+            previous_secrets=[],
             created_at=tx.now,
             updated_at=tx.now,
             **clean,
@@ -82,8 +84,7 @@ async def rotate_secret(tx: Transaction, id: str, *, overlap_seconds: int | None
     """A new secret; the old one stays good for the overlap (W3). Raises NotFound, Invalid."""
     row = await tx.lock(WebhookEndpoint, id)
     until = tx.now + overlap(DEFAULT_OVERLAP_S if overlap_seconds is None else overlap_seconds)
-    row.previous_secret = row.secret if until > tx.now else None
-    row.previous_secret_expires_at = until if until > tx.now else None
+    row.previous_secrets = retire(row.secret, until, row.previous_secrets, tx.now)
     row.secret = new_secret()
     row.updated_at = tx.now
     return row
@@ -92,6 +93,8 @@ async def rotate_secret(tx: Transaction, id: str, *, overlap_seconds: int | None
 async def test(tx: Transaction, id: str, event: str | None = None) -> Delivery:
     """Send an endpoint a made-up event, `call.ended` unless told, once (W7). Raises NotFound, Invalid."""
     row = await tx.lock(WebhookEndpoint, id)
+    if not row.is_active:
+        raise Invalid(f"Webhook endpoint with id {id} is not active")
     kind = parse_events([event], "event")[0] if event is not None else EventType.CALL_ENDED
     happened = await _record(tx, kind, sample_data(kind), call_id=None)
     return _deliver(tx, happened, row.id, AttemptTrigger.TEST)

@@ -13,7 +13,7 @@ from schema.tables.base import Job, Owned, SoftDeleted, due_index, enum, instant
 
 
 class WebhookEndpoint(SoftDeleted, table=True):
-    """Where a workspace wants its events; `previous_secret` is valid until its overlap ends (decision W3)."""
+    """Where a workspace wants its events; `previous_secrets` are those still good for a while (W3)."""
 
     __tablename__ = "webhook_endpoints"
     __table_args__ = (Index("ix_webhook_endpoints_list", "workspace_id", "created_at", "id"),)
@@ -24,8 +24,7 @@ class WebhookEndpoint(SoftDeleted, table=True):
     events: Any = json(nullable=False)
     is_active: bool = True
     secret: str = Field(max_length=80)
-    previous_secret: str | None = Field(default=None, max_length=80)
-    previous_secret_expires_at: datetime | None = instant(nullable=True)
+    previous_secrets: Any = json(nullable=False)  # [{"secret", "expiresAt"}], newest first
     created_at: datetime = instant()
     updated_at: datetime = instant()
 

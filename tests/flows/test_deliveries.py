@@ -56,6 +56,18 @@ def test_a_test_event_is_sent_once_whatever_the_answer(client: httpx.Client, rec
     assert (delivery["attemptsMade"], delivery["nextAttemptAt"]) == (1, None)
 
 
+def test_an_upgrade_to_a_websocket_is_answered_in_the_envelope(client: httpx.Client) -> None:
+    """Decisions E1, R11: nothing is served over WebSocket yet, and every layer says so alike."""
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    upgrade["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+
+    answer = client.get(str(client.base_url).replace("/api/v1", "/graphql"), headers=upgrade)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["error"]["code"] == "BAD_REQUEST"
+    assert answer.headers["x-request-id"]
+
+
 def test_a_redirect_is_a_failure_and_a_refused_connection_has_a_class(
     client: httpx.Client, receiving: Receiver
 ) -> None:

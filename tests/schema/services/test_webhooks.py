@@ -14,6 +14,7 @@ from sqlmodel import col
 from schema import due
 from schema.due import Fenced
 from schema.errors import Invalid, NotFound
+from schema.rules.endpoints import still_good
 from schema.rules.webhooks import AttemptTrigger, DeliveryState, EventType
 from schema.runtime import Runtime, Viewer
 from schema.services import deliveries, webhooks
@@ -54,8 +55,7 @@ async def test_a_new_endpoint_hears_everything_and_has_a_secret(runtime: Runtime
         "events": EVENTS,
         "is_active": True,
         "secret": secret,
-        "previous_secret": None,
-        "previous_secret_expires_at": None,
+        "previous_secrets": [],
         "created_at": now,
         "updated_at": now,
         "deleted_at": None,
@@ -329,7 +329,7 @@ async def test_the_old_secret_stays_good_for_the_overlap(
 
     until = clock.now() + timedelta(seconds=overlap_s)
     assert rotated.secret != old
-    assert (rotated.previous_secret, rotated.previous_secret_expires_at) == (old, until)
+    assert rotated.previous_secrets == [{"secret": old, "expiresAt": until.isoformat()}]
     (held,) = await due.lease(runtime, Delivery, limit=1, seconds=30)
     (out,) = await deliveries.load(runtime, [held])
     during, after = out.headers(until - timedelta(seconds=1)), out.headers(until)
@@ -344,7 +344,7 @@ async def test_without_an_overlap_the_old_secret_is_gone_at_once(runtime: Runtim
 
     rotated = await act(webhooks.rotate_secret, row.id, overlap_seconds=0)
 
-    assert (rotated.previous_secret, rotated.previous_secret_expires_at) == (None, None)
+    assert rotated.previous_secrets == []
 
 
 @pytest.mark.parametrize("overlap_s", [-1, DAY_S + 1])
@@ -386,3 +386,38 @@ async def test_an_unknown_test_event_is_refused(runtime: Runtime, viewer: Viewer
 
     async with refused(Invalid, f"event must be among {', '.join(EVENTS)}"):
         await act(webhooks.test, row.id, "call.answered")
+
+
+@on_both
+async def test_a_rotation_asked_for_twice_keeps_the_secret_that_receivers_have(
+    runtime: Runtime, viewer: Viewer, act: Act, clock: VirtualClock
+) -> None:
+    """Decision W3: the old one signs until its overlap ends, also when an answer was lost and the caller tried again."""
+    endpoint = await seeds.endpoint(runtime, viewer)
+    deployed = endpoint.secret
+
+    first = (await act(webhooks.rotate_secret, endpoint.id)).secret
+    await clock.advance(60)
+    second = await act(webhooks.rotate_secret, endpoint.id)
+
+    good = still_good(second.previous_secrets, clock.now())
+    assert ([second.secret, *good][-1], good) == (deployed, [first, deployed])
+    assert still_good(second.previous_secrets, clock.now() + timedelta(hours=24, seconds=-1)) == [first]
+    assert still_good(second.previous_secrets, clock.now() + timedelta(hours=24)) == []
+
+
+@on_both
+async def test_an_overlap_of_nothing_ends_every_secret_before(runtime: Runtime, viewer: Viewer, act: Act) -> None:
+    endpoint = await seeds.endpoint(runtime, viewer)
+    await act(webhooks.rotate_secret, endpoint.id)
+
+    row = await act(webhooks.rotate_secret, endpoint.id, overlap_seconds=0)
+
+    assert row.previous_secrets == []
+
+
+async def test_an_endpoint_that_is_off_gets_no_test(runtime: Runtime, viewer: Viewer, act: Act) -> None:
+    endpoint = await seeds.endpoint(runtime, viewer, is_active=False)
+
+    with pytest.raises(Invalid, match=f"Webhook endpoint with id {endpoint.id} is not active"):
+        await act(webhooks.test, endpoint.id)
