@@ -13,6 +13,9 @@ from schema.errors import ErrorCode
 class HttpProtocol(HttpToolsProtocol):
     """For `uvicorn.Config(http=HttpProtocol)`."""
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: the request's own log line says what was answered, and no library is missing."""
+
     def send_400_response(self, msg: str) -> None:
         headers = {"Connection": "close", "X-Request-Id": secrets.token_hex(16)}
         response = error_response(400, ErrorCode.BAD_REQUEST, "The request is not valid HTTP", headers)

@@ -61,7 +61,7 @@ def test_an_upgrade_to_a_websocket_is_answered_in_the_envelope(client: httpx.Cli
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     upgrade["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
 
-    answer = client.get(str(client.base_url).replace("/api/v1", "/graphql"), headers=upgrade)
+    answer = client.get(client.base_url.join("/graphql"), headers=upgrade)
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["error"]["code"] == "BAD_REQUEST"

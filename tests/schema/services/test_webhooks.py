@@ -392,7 +392,7 @@ async def test_an_unknown_test_event_is_refused(runtime: Runtime, viewer: Viewer
 async def test_a_rotation_asked_for_twice_keeps_the_secret_that_receivers_have(
     runtime: Runtime, viewer: Viewer, act: Act, clock: VirtualClock
 ) -> None:
-    """Decision W3: the old one signs until its overlap ends, also when an answer was lost and the caller tried again."""
+    """Decision W3: the old one signs until its overlap ends, also when a caller whose answer was lost tried again."""
     endpoint = await seeds.endpoint(runtime, viewer)
     deployed = endpoint.secret
 
