@@ -28,6 +28,7 @@ DATABASE_ERRORS: tuple[type[Exception], ...] = (
     SQLAlchemyError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a connection that is lost in the middle of a question may say
     sqlite3.Error,
     OSError,
     TimeoutError,
@@ -193,6 +194,13 @@ def _configure_sqlite(engine: AsyncEngine, synchronous: str) -> None:
         for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=10000", f"synchronous={synchronous}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def invalidate(connection: Any, _record: Any, _error: Any) -> None:
+        # A task that was cancelled inside a transaction: closing alone may leave the write lock with a statement that
+        # somebody's traceback still holds, and every write of this process would wait for it.
+        if connection is not None:
+            connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:

@@ -87,7 +87,8 @@ async def settle_many(tx: Transaction, table: type[Job], results: Sequence[tuple
     """
     if not results:
         return
-    rows = [{"held_id": held.id, "held_version": held.version, **values} for held, values in results]
+    in_order = sorted(results, key=lambda result: result[0].id)  # or two of these may deadlock
+    rows = [{"held_id": held.id, "held_version": held.version, **values} for held, values in in_order]
     named: dict[str, Any] = {name: bindparam(name) for name in results[0][1]}
     target = table.__table__  # type: ignore[attr-defined]  # the plain table: the session's own bulk update knows no fence
     statement = (

@@ -121,7 +121,7 @@ class Transaction(Reads):
 
     async def lock(self, table: type[Own], id: str) -> Own:
         """`get`, and nobody else changes the row until this transaction ends."""
-        statement = self.select(table).where(col(table.id) == id).with_for_update()
+        statement = self.select(table).where(col(table.id) == id).with_for_update(key_share=True)
         row = await self.first(statement)
         if row is None:
             raise missing(table, id)

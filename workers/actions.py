@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from schema.errors import Invalid
+from schema.rules.calls import storable
 from schema.rules.contacts import DoNotCallSource
 from schema.rules.instants import format_instant
 from schema.runtime import Runtime, Transaction, Viewer
@@ -46,7 +47,7 @@ class CallActions:
             await do_not_call.put(
                 tx,
                 self._call.to_number,
-                reason=reason[:500] or None,
+                reason=storable(reason)[:500] or None,
                 source=DoNotCallSource.CALLEE,
                 call_id=self._call.id,
             )

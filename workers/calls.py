@@ -80,18 +80,29 @@ class Calls:
 
     def take(self, leases: Sequence[Lease]) -> None:
         for held in leases:
-            task = asyncio.create_task(self._carry(held))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._carry(held))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def busy(self) -> Sequence[Any]:
         return []
 
     def hear(self, topic: str) -> None:
         """Somebody asked for a call to be ended: look which of ours it is now, not at the next renewal."""
-        if topic == HANGUPS:
-            for live in self._crew.live.values():
-                live.look_now()
+        if topic == HANGUPS and self._crew.live:
+            self._start(self._obey_hangups())
+
+    async def _obey_hangups(self) -> None:
+        try:
+            wanted = await dialing.hangups(self._runtime, list(self._crew.live))
+        except DATABASE_ERRORS:
+            return  # each call looks by itself when it renews its lease
+        for id in wanted:
+            if id in self._crew.live:
+                self._crew.live[id].look_now()
 
     async def close(self, timeout_s: float) -> None:
         """Let go of every call without ending it at its carrier: the next start takes it up."""

@@ -87,9 +87,10 @@ class LiveCall:
                 await self._catch_up(leg, session)
             return await self._ending
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            async with self._writing:  # a task that is cancelled inside a transaction costs its connection
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
             await session.close()
 
     def look_now(self) -> None:
@@ -255,5 +256,6 @@ class LiveCall:
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not self._ending.done():
             self._ending.set_exception(error)

@@ -126,11 +126,15 @@ class Deliveries:
 
     async def _deliver(self, outgoing: Outgoing, endpoint: _Endpoint) -> None:
         try:
+            waited = endpoint.slots.locked()
             async with endpoint.slots:
                 if outgoing.held.left_s(self._runtime.clock.now()) < self._runtime.settings.webhook_timeout + _MARGIN_S:
                     await due.put_back(self._runtime, Delivery, [outgoing.held])
                     return
-                result = await self._send(outgoing)
+                fresh = await self._still_wanted(outgoing) if waited else outgoing
+                if fresh is None:
+                    return
+                result = await self._send(fresh)
                 endpoint.failing = result.error_class is not None or not 200 <= (result.status_code or 0) < 300
             await self._settled(result)
         except asyncio.CancelledError:
@@ -141,6 +145,15 @@ class Deliveries:
             if not endpoint.claimed and not endpoint.failing:
                 self._endpoints.pop(outgoing.endpoint_id, None)
             self._done(1)
+
+    async def _still_wanted(self, outgoing: Outgoing) -> Outgoing | None:
+        """The delivery as its endpoint is now, after a wait; None when nothing may be sent there any more (W8)."""
+        found = await deliveries.load(self._runtime, [outgoing.held])
+        if found:
+            return found[0]
+        async with self._runtime.transaction(None) as tx:
+            await deliveries.drop_gone(tx, [outgoing.held])
+        return None
 
     async def _send(self, outgoing: Outgoing) -> Result:
         started_at = self._runtime.clock.now()

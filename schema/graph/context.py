@@ -19,6 +19,9 @@ from schema.tables import DeliveryAttempt, Event, Owned
 T = TypeVar("T", bound=Owned)
 
 
+_BATCH = 1_000  # ids in one statement: PostgreSQL takes 32,767 parameters
+
+
 class Context:
     """One request, of REST or GraphQL. A transaction a root field, never one a request: they run together."""
 
@@ -27,8 +30,8 @@ class Context:
         self._viewer = viewer
         self.request_id = request_id
         self._rows: dict[type[Owned], DataLoader[str, Any]] = {}
-        self.attempts: DataLoader[str, list[DeliveryAttempt]] = DataLoader(self._load_attempts)
-        self.events: DataLoader[str, Event] = DataLoader(self._load_events)
+        self.attempts: DataLoader[str, list[DeliveryAttempt]] = DataLoader(self._load_attempts, max_batch_size=_BATCH)
+        self.events: DataLoader[str, Event] = DataLoader(self._load_events, max_batch_size=_BATCH)
 
     @property
     def viewer(self) -> Viewer:
@@ -57,7 +60,7 @@ class Context:
                 found = {row.id: row for row in await tx.all(statement)}
                 return [found.get(id) for id in ids]
 
-            self._rows[table] = DataLoader(load)
+            self._rows[table] = DataLoader(load, max_batch_size=_BATCH)
         return cast("T | None", await self._rows[table].load(id))
 
     async def _load_attempts(self, ids: list[str]) -> Sequence[list[DeliveryAttempt]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from schema.rules.fields import Field, Shape, identifier, phone_number
 
@@ -162,3 +164,15 @@ def unconnected_outcome(reason: EndReason) -> Outcome:
     return {EndReason.VOICEMAIL: Outcome.VOICEMAIL_REACHED, EndReason.CALL_SCREENED: Outcome.SCREENED}.get(
         reason, Outcome.NOT_REACHED
     )
+
+
+def storable(value: Any) -> Any:
+    """What was said or written by a model, as every database and reader can take it: no NUL, no half of a character."""
+    if isinstance(value, str):
+        whole = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return whole.replace("\0", "\ufffd")
+    if isinstance(value, Mapping):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value

@@ -99,6 +99,7 @@ async def cancel_queued(tx: Transaction, campaign_id: str) -> int:
     rows = await tx.all(
         tx.select(Call)
         .where(col(Call.campaign_id) == campaign_id, col(Call.phase) == CallPhase.QUEUED)
+        .order_by(col(Call.id))
         .with_for_update()
     )
     for row in rows:

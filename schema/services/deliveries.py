@@ -265,7 +265,7 @@ async def _state(tx: Transaction, result: Result, next_at: datetime | None) -> D
 
 async def drop_gone(tx: Transaction, held: Sequence[due.Lease]) -> None:
     """Finish deliveries whose endpoint has gone or been switched off: nothing more is sent (W8)."""
-    for lease in held:
+    for lease in sorted(held, key=lambda one: one.id):  # in the order in which others lock them
         try:
             await due.settle(tx, Delivery, lease, due_at=None, state=DeliveryState.CANCELLED, finished_at=tx.now)
         except due.Fenced:

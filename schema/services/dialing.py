@@ -28,6 +28,7 @@ from schema.rules.calls import (
     Outcome,
     Sentiment,
     final_status,
+    storable,
     unconnected_outcome,
 )
 from schema.runtime import Runtime, Transaction
@@ -169,7 +170,7 @@ async def answered(tx: Transaction, held: due.Lease, *, at: datetime, by: Answer
 async def heard(tx: Transaction, held: due.Lease, transcript: Sequence[Mapping[str, Any]]) -> due.Lease:
     """Keep what has been said so far, and hold on. Raises Fenced."""
     return await due.settle(
-        tx, Call, held, due_at=tx.now + timedelta(seconds=LEASE_S), transcript=list(transcript), updated_at=tx.now
+        tx, Call, held, due_at=tx.now + timedelta(seconds=LEASE_S), transcript=storable(transcript), updated_at=tx.now
     )
 
 
@@ -243,12 +244,13 @@ async def analysed(
     """The analysis is ready, and with it the call is done: `analysis.complete` (L2, W2). Raises Fenced."""
     call = await _held(tx, held)
     moves.check(moves.CALL, "Call", call.phase, CallPhase.DONE)
+    summary = storable(summary)
     analysis = {
         "summary": summary,
         "sentiment": sentiment.value,
         "outcome": outcome.value,
-        "actionItems": list(action_items),
-        "extracted": dict(extracted),
+        "actionItems": storable(action_items),
+        "extracted": storable(extracted),
     }
     await due.settle(
         tx,
@@ -282,6 +284,12 @@ async def keep(tx: Transaction, held: due.Lease) -> tuple[due.Lease, bool]:
     call = await _held(tx, held)
     wanted = call.hangup_requested
     return await due.renew(tx, Call, held, seconds=LEASE_S), wanted
+
+
+async def hangups(runtime: Runtime, ids: Sequence[str]) -> list[str]:
+    """Which of those calls somebody wants ended."""
+    statement = select(col(Call.id)).where(col(Call.id).in_(ids), col(Call.hangup_requested).is_(True))
+    return [row.id for row in await runtime.database.read(statement)]
 
 
 async def owns_leg(runtime: Runtime, id: str, reference: str) -> bool:

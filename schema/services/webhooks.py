@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy import update as sql_update
 from sqlmodel import col
 
@@ -176,6 +177,10 @@ def _deliver(tx: Transaction, event: Event, endpoint_id: str, trigger: AttemptTr
 
 
 async def _cancel_pending(tx: Transaction, endpoint_id: str) -> None:
+    pending = select(col(Delivery.id)).where(
+        col(Delivery.endpoint_id) == endpoint_id, col(Delivery.state) == DeliveryState.PENDING
+    )
+    await tx.execute(pending.order_by(col(Delivery.id)).with_for_update())  # in the order in which others lock them
     await tx.execute(
         sql_update(Delivery)
         .where(col(Delivery.endpoint_id) == endpoint_id, col(Delivery.state) == DeliveryState.PENDING)

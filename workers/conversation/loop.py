@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from schema.rules.calls import AnsweredBy, EndReason, Role
+from schema.rules.calls import AnsweredBy, EndReason, Role, storable
 from workers.carriers.base import Ending, LegOver, TextMedia, Utterance
 from workers.conversation.brain import AgentBrief, Brain, BrainError
 from workers.conversation.intents import Intent, detect, opts_out
@@ -269,12 +269,16 @@ class _Talk:
     async def _words(self, calls: list[ToolCall], failures: list[BrainError]) -> AsyncGenerator[str, None]:
         """The brain's words; its tool calls and its failure are put aside until the words have been spoken."""
         async with aclosing(self._brain.reply(self._brief, tuple(self._turns), self._toolbox.specs)) as parts:
+            half = ""  # of a character that a model's stream has cut in two
             try:
                 async for part in parts:
                     if isinstance(part, ToolCall):
                         calls.append(part)
                     elif self._media.elapsed_s() < self._max_duration_s:
-                        yield part
+                        text = half + part
+                        half = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
+                        if text := storable(text.removesuffix(half)):
+                            yield text
             except BrainError as error:
                 failures.append(error)
 
