@@ -1,4 +1,4 @@
-"""The row is the job: lease due rows, settle what became of them, wake one that sleeps.
+"""The row is the job: lease due rows, and settle what became of them.
 
 A row of a `Job` table is work. `due_at` is when somebody must look at it even if nobody says anything, None when it is
 finished; `version` is the fence. A lease moves `due_at` into the future and bumps `version`; a result is written only
@@ -104,17 +104,6 @@ async def put_back(runtime: Runtime, table: type[Job], leases: Sequence[Lease]) 
     if leases:
         async with runtime.transaction(None) as tx:
             await settle_many(tx, table, [(held, {"due_at": tx.now}) for held in leases])
-
-
-async def wake(tx: Transaction, table: type[Job], id: str, queue: str) -> None:
-    """Make an unfinished row due now, and ring."""
-    await tx.execute(
-        update(table)
-        .where(col(table.id) == id, col(table.due_at) > tx.now)
-        .values(due_at=tx.now)
-        .execution_options(synchronize_session=False)
-    )
-    tx.ring(queue)
 
 
 @dataclass(frozen=True, slots=True)

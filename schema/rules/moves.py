@@ -1,4 +1,4 @@
-"""Which status may follow which: one table a noun, read by the check in Python and by the guard in SQL."""
+"""Which status may follow which: one table a noun, which services check before they write."""
 
 from __future__ import annotations
 
@@ -52,8 +52,3 @@ def check(moves: Moves[S], noun: str, old: S, new: S) -> None:
     if not allowed(moves, old, new):
         ending = "" if moves[old] else f": {old.value} is final"
         raise Invalid(f"{noun} cannot go from {old.value} to {new.value}{ending}")
-
-
-def sources(moves: Moves[S], new: S) -> frozenset[S]:
-    """The statuses that `new` may follow: the predicate of a guarded UPDATE."""
-    return frozenset(old for old, nexts in moves.items() if new in nexts)

@@ -20,7 +20,7 @@ from schema.services import webhooks
 from schema.settings import Settings
 from schema.tables import Delivery
 from tests.support import seeds
-from tests.support.runtime import Rings, on_both, settings_for
+from tests.support.runtime import on_both, settings_for
 from tests.support.time import VirtualClock
 
 QUEUE = "deliveries"
@@ -167,25 +167,6 @@ async def test_rows_put_back_are_due_again_and_those_lost_are_left_alone(runtime
 
     assert await state(runtime, mine) == (DeliveryState.PENDING, runtime.clock.now(), 2)
     assert await state(runtime, lost) == (DeliveryState.DELIVERED, None, 2)
-
-
-@on_both
-async def test_waking_makes_a_sleeping_row_due_and_rings(runtime: Runtime, viewer: Viewer, rings: Rings) -> None:
-    sleeping, late, finished = await jobs(runtime, viewer, 3_600, -5, 0)
-    (held,) = await due.lease(runtime, Delivery, limit=1, seconds=30, where=[col(Delivery.id) == finished])
-    async with runtime.transaction(viewer) as tx:
-        await due.settle(tx, Delivery, held, due_at=None, state=DeliveryState.DELIVERED)
-    rings.heard.clear()
-    now = runtime.clock.now()
-
-    async with runtime.transaction(viewer) as tx:
-        for id in (sleeping, late, finished):
-            await due.wake(tx, Delivery, id, QUEUE)
-
-    assert rings.heard == [QUEUE]
-    assert (await row(runtime, sleeping)).due_at == now
-    assert (await row(runtime, late)).due_at == now - timedelta(seconds=5)  # it has waited since then
-    assert (await row(runtime, finished)).due_at is None
 
 
 @on_both
