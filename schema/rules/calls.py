@@ -21,13 +21,33 @@ class CallStatus(StrEnum):
 class CallPhase(StrEnum):
     """Where a call stands inside; `CallStatus` is its public summary."""
 
-    QUEUED = "queued"
+    WAITING = "waiting"  # for a slot, or for whatever `WaitReason` says; the dialer lets it go on
+    QUEUED = "queued"  # to be dialed now
     DIALING = "dialing"  # the carrier may or may not have heard of it: uncertain until settled
     SUBMITTED = "submitted"
     RINGING = "ringing"
     ANSWERED = "answered"
     PROCESSING = "processing"  # over; recording, transcript and analysis are being made
     DONE = "done"
+
+
+LIVE = frozenset({CallPhase.DIALING, CallPhase.SUBMITTED, CallPhase.RINGING, CallPhase.ANSWERED})
+"""The phases in which a call takes one of the slots that plans and campaigns limit."""
+
+
+class WaitReason(StrEnum):
+    """Why a queued call is not being dialed."""
+
+    PLAN_LIMIT = "plan-limit"  # as many calls at the same time as the plan allows
+    CAMPAIGN_LIMIT = "campaign-limit"  # as many as the campaign's maxConcurrentCalls
+    CAMPAIGN_PAUSED = "campaign-paused"
+    NOT_STARTED = "not-started"  # before the campaign's scheduledStart
+    CALL_WINDOW = "call-window"
+    CONTACT_WINDOW = "contact-window"  # by the clock where the contact is
+    AGENT_INACTIVE = "agent-inactive"
+    NUMBER_INACTIVE = "number-inactive"
+    PACE = "pace"  # the number's calls per second
+    CARRIER = "carrier"  # it could not take the call, and is tried again
 
 
 class CallDirection(StrEnum):
@@ -105,6 +125,8 @@ class EndReason(StrEnum):
     BLOCKED_DO_NOT_CALL = "blocked-do-not-call"
     BLOCKED_WINDOW = "blocked-window"
     BLOCKED_LIMIT = "blocked-limit"
+    BLOCKED_DUPLICATE = "blocked-duplicate"  # the campaign has called that number for another contact
+    BLOCKED_CONTACT_DELETED = "blocked-contact-deleted"
     # number
     INVALID_NUMBER = "invalid-number"
     UNALLOCATED_NUMBER = "unallocated-number"

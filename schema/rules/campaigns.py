@@ -32,7 +32,9 @@ OPEN = frozenset({CampaignStatus.ACTIVE, CampaignStatus.PAUSED})
 class CampaignContactStatus(StrEnum):
     """How far a campaign has got with one contact."""
 
-    PENDING = "pending"
+    PENDING = "pending"  # not called yet
+    CALLING = "calling"  # a call is queued or under way
+    WAITING = "waiting"  # for its next try, or for hours in which it may be called
     FINISHED = "finished"
 
 

@@ -7,14 +7,14 @@ from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumber, PhoneNumberFormat, ValidationResult
-from phonenumbers import timezone as number_zones
+from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 
 from schema.errors import Invalid
+from schema.rules.windows import zone_names
 
 E164 = r"\+[1-9][0-9]{1,14}"
 _SHAPE = re.compile(E164, re.ASCII)
 _UNKNOWN_REGIONS = frozenset({"001", "ZZ"})
-_UNKNOWN_ZONE = "Etc/Unknown"
 
 _REASONS = {
     ValidationResult.INVALID_COUNTRY_CODE: "no country has its code",
@@ -61,12 +61,22 @@ def region(number: str) -> str | None:
     return None if found in _UNKNOWN_REGIONS else found
 
 
-def timezones(number: str) -> tuple[str, ...]:
-    """The IANA zones in which a normalised number may be, most often one; empty when nothing is known."""
-    parsed = _parse(number)
-    if parsed is None:
-        return ()
-    return tuple(zone for zone in number_zones.time_zones_for_geographical_number(parsed) if zone != _UNKNOWN_ZONE)
+def zones(number: str) -> tuple[str, ...]:
+    """The IANA zones in which a normalised number may be, by name; empty when nothing is known (`+800…`).
+
+    libphonenumber's data, which goes by the first digits: those of an area code, or of a whole country where no more
+    is known of the number. A mobile number has the zones of the range it was issued from.
+    """
+    return _zones_of_prefix(number[1 : 1 + TIMEZONE_LONGEST_PREFIX])
+
+
+@lru_cache(maxsize=65_536)
+def _zones_of_prefix(digits: str) -> tuple[str, ...]:
+    for length in range(len(digits), 0, -1):
+        found = TIMEZONE_DATA.get(digits[:length])
+        if found is not None:
+            return tuple(zone for zone in found if zone in zone_names())
+    return ()
 
 
 def _impossible(field: str, text: str, verdict: int) -> Invalid:

@@ -127,7 +127,7 @@ async def enrolled_page(
     """Who is enrolled, in the order of enrolment, a hundred at a time unless told. Raises NotFound."""
     await tx.get(Campaign, id)
     statement = tx.select(CampaignContact).where(col(CampaignContact.campaign_id) == id)
-    order = (CampaignContact.id,)
+    order = (CampaignContact.position,)
     return await page(tx, statement, order=order, limit=100 if limit is None else limit, offset=offset)
 
 
@@ -201,11 +201,12 @@ async def _enrol(tx: Transaction, row: Campaign, ids: Sequence[str]) -> int:
             "workspace_id": tx.workspace_id,
             "campaign_id": row.id,
             "contact_id": id,
+            "position": position,
             "status": CampaignContactStatus.PENDING,
+            "attempts": 0,
             "created_at": tx.now,
         }
-        for id in unique
-        if id not in already
+        for position, id in enumerate((id for id in unique if id not in already), row.calls_total + 1)
     ]
     if fresh:
         await tx.execute(insert(CampaignContact), fresh)

@@ -10,7 +10,7 @@ from schema.rules.fields import choice, text
 from schema.rules.ids import new_id
 from schema.rules.plans import Plan
 from schema.runtime import Reads, Transaction, missing
-from schema.tables import Workspace
+from schema.tables import Dialer, Workspace
 
 
 async def create(tx: Transaction, *, name: str, plan: str) -> Workspace:
@@ -18,7 +18,10 @@ async def create(tx: Transaction, *, name: str, plan: str) -> Workspace:
     row = Workspace(
         id=new_id(tx.now), name=text(1, 200)(name, "name"), plan=Plan(choice(Plan)(plan, "plan")), created_at=tx.now
     )
-    return tx.add(row)
+    tx.add(row)
+    await tx.flush()  # its dialer refers to it
+    tx.add(Dialer(id=row.id, workspace_id=row.id))
+    return row
 
 
 async def find(tx: Reads, id: str) -> Workspace:

@@ -4,7 +4,7 @@ from schema.tables.agents import Agent
 from schema.tables.appointments import Appointment
 from schema.tables.base import Job, Owned, SoftDeleted, Table
 from schema.tables.calls import Call, CallAttempt
-from schema.tables.campaigns import Campaign, CampaignContact
+from schema.tables.campaigns import Campaign, CampaignContact, Dialer
 from schema.tables.contacts import Contact, DoNotCall
 from schema.tables.keys import ApiKey
 from schema.tables.phone_numbers import PhoneNumber
@@ -22,6 +22,7 @@ __all__ = [
     "Contact",
     "Delivery",
     "DeliveryAttempt",
+    "Dialer",
     "DoNotCall",
     "Event",
     "Job",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlmodel import Field
 
 from schema.rules.calls import (
@@ -17,8 +17,12 @@ from schema.rules.calls import (
     EndReason,
     Outcome,
     Sentiment,
+    WaitReason,
 )
 from schema.tables.base import Job, Owned, due_index, enum, instant, json
+
+_OPEN = text("ended_at IS NULL")
+_OF_CAMPAIGN = text("campaign_id IS NOT NULL")
 
 
 class Call(Job, table=True):
@@ -33,6 +37,26 @@ class Call(Job, table=True):
         Index("ix_calls_agent", "workspace_id", "agent_id", "created_at", "id"),
         Index("ix_calls_campaign", "workspace_id", "campaign_id", "created_at", "id"),
         Index("ix_calls_contact", "workspace_id", "contact_id", "created_at", "id"),
+        # What the dialer counts slots and finds waiting calls by.
+        Index(
+            "ix_calls_open",
+            "workspace_id",
+            "campaign_id",
+            "phase",
+            "id",
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+        # Whatever happens, a campaign tries a number once for each attempt.
+        Index(
+            "uq_calls_attempt",
+            "campaign_id",
+            "to_number",
+            "contact_attempt",
+            unique=True,
+            sqlite_where=_OF_CAMPAIGN,
+            postgresql_where=_OF_CAMPAIGN,
+        ),
     )
     NOUN: ClassVar[str] = "Call"
 
@@ -45,7 +69,9 @@ class Call(Job, table=True):
     phone_number_id: str = Field(foreign_key="phone_numbers.id", max_length=25)
     campaign_id: str | None = Field(default=None, foreign_key="campaigns.id", max_length=25)
     contact_id: str | None = Field(default=None, foreign_key="contacts.id", max_length=25)
+    contact_attempt: int | None = None
     attempts_made: int = 0
+    waiting_for: WaitReason | None = enum(WaitReason, nullable=True)
     leg: str | None = Field(default=None, max_length=128)
     hangup_requested: bool = False
 

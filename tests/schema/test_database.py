@@ -148,8 +148,8 @@ async def test_foreign_keys_are_enforced(opened: Database) -> None:
         with pytest.raises(IntegrityError):
             await connection.execute(
                 text(
-                    "INSERT INTO phone_numbers VALUES"
-                    " ('c1', 'c0', '+15551234567', 'Sales', 'sandbox', true, '2025-01-15', '2025-01-15')"
+                    "INSERT INTO users (id, workspace_id, email, role, password_hash, must_change_password, created_at)"
+                    " VALUES ('c1', 'c0', 'a@example.com', 'owner', '', true, '2025-01-15')"
                 )
             )
 
