@@ -18,8 +18,8 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.message import Message
 
 from schema.due import Lease
-from schema.services import calls, webhooks
-from schema.tables import Call, Delivery, Job
+from schema.services import calls, dialer, webhooks
+from schema.tables import Call, Delivery, Dialer, Job
 
 log = structlog.get_logger("voxforge.workers")
 
@@ -164,5 +164,6 @@ def unpack(packed: Packed) -> list[Lease]:
 broker = RowBroker(
     WorkQueue(webhooks.QUEUE, Delivery, actor="deliver"),
     WorkQueue(calls.QUEUE, Call, actor="carry"),
+    WorkQueue(dialer.QUEUE, Dialer, actor="dial"),
 )
 dramatiq.set_broker(broker)

@@ -10,7 +10,7 @@ from schema.due import Fenced, Lease
 from schema.rules.calls import EndReason
 from schema.runtime import Runtime, Viewer
 from schema.services import dialing
-from schema.services.dialing import LEASE_S, Dial
+from schema.services.dialing import LEASE_S, Dial, Wait
 from schema.tables import Call
 from workers.carriers.base import (
     Carrier,
@@ -49,8 +49,7 @@ class Dialer:
 
     async def dial(self, held: Lease) -> Placed | None:
         """Claim, place, settle. Raises Fenced."""
-        async with self._runtime.transaction(self._viewer) as tx:
-            order = await dialing.begin(tx, held)
+        order = await self._begin(held)
         if order is None:
             return None
         if order.held.left_s(self._runtime.clock.now()) < LEASE_S / 3:
@@ -73,7 +72,17 @@ class Dialer:
         except CarrierRejected as refusal:
             await self._rejected(order, refusal)
             return None
-        return await self._submitted(order.held, order.attempt_id, reference)
+        return await self._submitted(order.held, order.attempt_id, reference, is_after_setbacks=order.is_after_setbacks)
+
+    async def _begin(self, held: Lease) -> Dial | None:
+        """The gate; a place in the number's pace that comes soon is waited for, and then the gate is asked again."""
+        while True:
+            async with self._runtime.transaction(self._viewer) as tx:
+                order = await dialing.begin(tx, held)
+            if not isinstance(order, Wait):
+                return order
+            held = order.held
+            await self._runtime.clock.sleep((order.at - self._runtime.clock.now()).total_seconds())
 
     async def settle_unknown(self, held: Lease, attempt_id: str) -> Placed | None:
         """Ask the carrier what became of a submission; what it does not know of is never dialed again (L4)."""
@@ -92,10 +101,13 @@ class Dialer:
             )
         return None
 
-    async def _submitted(self, held: Lease, attempt_id: str, reference: str) -> Placed:
+    async def _submitted(
+        self, held: Lease, attempt_id: str, reference: str, *, is_after_setbacks: bool = False
+    ) -> Placed:
         try:
             async with self._runtime.transaction(self._viewer) as tx:
-                return Placed(await dialing.submitted(tx, held, attempt_id, reference), reference)
+                held = await dialing.submitted(tx, held, attempt_id, reference, is_after_setbacks=is_after_setbacks)
+                return Placed(held, reference)
         except Fenced:
             # Somebody took the call over meanwhile. If they own this very leg it goes on; a leg of nobody is ended.
             if not await dialing.owns_leg(self._runtime, held.id, reference):

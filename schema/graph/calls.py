@@ -25,6 +25,7 @@ from schema.graph.scalars import (
     Outcome,
     Role,
     Sentiment,
+    WaitReason,
 )
 from schema.rules.scopes import Resource
 from schema.services import calls, recordings
@@ -69,6 +70,9 @@ class Call:
     outcome: Outcome | None
     answered_by: AnsweredBy | None
     end_reason: EndReason | None
+    waiting_for: WaitReason | None = strawberry.field(
+        description="Why a queued call is not being dialed; null when it is about to be."
+    )
     sip_code: int | None
     agent_id: strawberry.ID
     phone_number_id: strawberry.ID

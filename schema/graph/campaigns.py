@@ -14,9 +14,10 @@ from schema.graph.context import Info
 from schema.graph.inputs import given
 from schema.graph.paging import Page
 from schema.graph.phone_numbers import PhoneNumber
-from schema.graph.scalars import CampaignContactStatus, CampaignStatus, DateTime
+from schema.graph.scalars import CampaignContactStatus, CampaignStatus, DateTime, EndReason, WaitReason
 from schema.rules.scopes import Resource
-from schema.services import campaigns
+from schema.services import campaigns, gate
+from schema.services import preflight as preflights
 from schema.tables import Agent as AgentRow
 from schema.tables import Campaign as CampaignRow
 from schema.tables import CampaignContact as CampaignContactRow
@@ -42,11 +43,28 @@ class CampaignContact:
     id: strawberry.ID
     contact_id: strawberry.ID
     status: CampaignContactStatus
+    attempts: int = strawberry.field(description="How often it has been called, or is being called.")
+    next_attempt_at: DateTime | None = strawberry.field(description="When a contact that waits is called.")
+    waiting_for: WaitReason | None = strawberry.field(description="Why a contact that waits is not called now.")
+    end_reason: EndReason | None = strawberry.field(
+        description="How its last call ended, or why the dial gate refused to call it."
+    )
+    finished_at: DateTime | None
     created_at: DateTime
 
     @strawberry.field(graphql_type=Contact | None, permission_classes=reads(Resource.CONTACTS))
     async def contact(self, info: Info, root: strawberry.Parent[CampaignContactRow]) -> Any:
         return await info.context.row(ContactRow, root.contact_id)
+
+
+@strawberry.type(description="Contacts of a campaign, each counted once, by what the dial gate would say.")
+class Preflight:
+    at: DateTime = strawberry.field(description="The instant that it was asked for.")
+    callable: int = strawberry.field(description="May be called.")
+    on_do_not_call_list: int = strawberry.field(description="Will be skipped: on the do-not-call list.")
+    outside_hours: int = strawberry.field(description="Have to wait for the call window or for their own hours.")
+    invalid: int = strawberry.field(description="Will be skipped: deleted, or without a number that can be called.")
+    duplicate: int = strawberry.field(description="Will be skipped: another contact has the same number.")
 
 
 @strawberry.type(description="Outbound calling of a list of contacts with one agent from one number.")
@@ -58,6 +76,10 @@ class Campaign:
     phone_number_id: strawberry.ID
     scheduled_start: DateTime
     timezone: str
+    call_days: list[str] | None = strawberry.field(
+        description="Weekdays, `monday` to `sunday`, on which it dials; where contacts have hours of their own, by their "
+        "own clocks too. Null: every day."
+    )
     max_concurrent_calls: int
     calls_total: int = strawberry.field(description="Contacts enrolled.")
     calls_completed: int = strawberry.field(description="Contacts finished, however they ended.")
@@ -66,7 +88,12 @@ class Campaign:
 
     @strawberry.field(description="Null: any hour.")
     def call_window(self, root: strawberry.Parent[CampaignRow]) -> CallWindow | None:
-        window = campaigns.call_window(root)
+        window = gate.call_window(root)
+        return CallWindow(**window) if window else None
+
+    @strawberry.field(description="Hours in which a contact may be called, by the clock where it is. Null: any.")
+    def contact_window(self, root: strawberry.Parent[CampaignRow]) -> CallWindow | None:
+        window = gate.contact_window(root)
         return CallWindow(**window) if window else None
 
     @strawberry.field
@@ -80,6 +107,18 @@ class Campaign:
     def next_dial_at(self, info: Info, root: strawberry.Parent[CampaignRow]) -> DateTime | None:
         instant = campaigns.next_dial(root, info.context.runtime.clock.now())
         return DateTime(instant) if instant else None
+
+    @strawberry.field(description="Its calls under way: the slots it uses.")
+    async def calls_in_progress(self, info: Info, root: strawberry.Parent[CampaignRow]) -> int:
+        return await info.context.live_calls(root.id)
+
+    @strawberry.field(
+        graphql_type=Preflight,
+        description="What the dial gate would say of the contacts that are not finished, at an instant: its start, or "
+        "now once it has started, unless told.",
+    )
+    async def preflight(self, info: Info, root: strawberry.Parent[CampaignRow], at: DateTime | None = None) -> Any:
+        return await preflights.of(info.context.read(), root, at)
 
     @strawberry.field(graphql_type=Agent | None, permission_classes=reads(Resource.AGENTS))
     async def agent(self, info: Info, root: strawberry.Parent[CampaignRow]) -> Any:
@@ -122,6 +161,8 @@ class CreateCampaignInput:
     scheduled_start: Maybe[DateTime]
     timezone: Maybe[str]
     call_window: Maybe[CallWindowInput | None]
+    call_days: Maybe[list[str] | None]
+    contact_window: Maybe[CallWindowInput | None]
     max_concurrent_calls: Maybe[int]
     retry_policy: Maybe[RetryPolicyInput]
     contact_ids: Maybe[list[strawberry.ID]]
@@ -133,6 +174,8 @@ class UpdateCampaignInput:
     name: Maybe[str]
     timezone: Maybe[str]
     call_window: Maybe[CallWindowInput | None]
+    call_days: Maybe[list[str] | None]
+    contact_window: Maybe[CallWindowInput | None]
     max_concurrent_calls: Maybe[int]
     retry_policy: Maybe[RetryPolicyInput]
 

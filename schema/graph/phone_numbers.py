@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import strawberry
+from strawberry import Maybe
 
-from schema.graph.access import reads
+from schema.graph.access import reads, writes
 from schema.graph.context import Info
+from schema.graph.inputs import given
 from schema.graph.paging import Page
 from schema.graph.scalars import DateTime
 from schema.rules.scopes import Resource
@@ -21,8 +23,24 @@ class PhoneNumber:
     name: str
     carrier: str
     is_active: bool
+    calls_per_second: int | None = strawberry.field(description="Dials a second from it at most; null: no limit.")
     created_at: DateTime
     updated_at: DateTime
+
+
+@strawberry.input
+class CreatePhoneNumberInput:
+    phone_number: str
+    name: str
+    carrier: Maybe[str]
+    calls_per_second: Maybe[int | None]
+
+
+@strawberry.input
+class UpdatePhoneNumberInput:
+    name: Maybe[str]
+    is_active: Maybe[bool]
+    calls_per_second: Maybe[int | None]
 
 
 @strawberry.type
@@ -42,3 +60,24 @@ class PhoneNumberQueries:
     )
     async def phone_number(self, info: Info, id: strawberry.ID) -> Any:
         return await phone_numbers.get(info.context.read(), id)
+
+
+@strawberry.type
+class PhoneNumberMutations:
+    @strawberry.mutation(
+        graphql_type=PhoneNumber,
+        permission_classes=writes(Resource.PHONE_NUMBERS),
+        description="Add a number that calls can be placed from.",
+    )
+    async def create_phone_number(self, info: Info, input: CreatePhoneNumberInput) -> Any:
+        async with info.context.write() as tx:
+            return await phone_numbers.create(tx, given(input))
+
+    @strawberry.mutation(
+        graphql_type=PhoneNumber,
+        permission_classes=writes(Resource.PHONE_NUMBERS),
+        description="Change the fields sent; the next dial obeys.",
+    )
+    async def update_phone_number(self, info: Info, id: strawberry.ID, input: UpdatePhoneNumberInput) -> Any:
+        async with info.context.write() as tx:
+            return await phone_numbers.update(tx, id, given(input))

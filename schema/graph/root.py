@@ -15,10 +15,11 @@ from schema.graph.appointments import AppointmentMutations, AppointmentQueries
 from schema.graph.calls import CallMutations, CallQueries
 from schema.graph.campaigns import CampaignMutations, CampaignQueries
 from schema.graph.contacts import ContactMutations, ContactQueries
+from schema.graph.dialer import DialerQueries
 from schema.graph.documents import PreparedDocuments
 from schema.graph.inputs import build
 from schema.graph.keys import KeyMutations, KeyQueries
-from schema.graph.phone_numbers import PhoneNumberQueries
+from schema.graph.phone_numbers import PhoneNumberMutations, PhoneNumberQueries
 from schema.graph.scalars import SCALARS
 from schema.graph.webhooks import WebhookMutations, WebhookQueries
 
@@ -33,6 +34,7 @@ class Query(
     PhoneNumberQueries,
     WebhookQueries,
     KeyQueries,
+    DialerQueries,
 ):
     """Everything that can be read."""
 
@@ -44,6 +46,7 @@ class Mutation(
     CallMutations,
     AppointmentMutations,
     ContactMutations,
+    PhoneNumberMutations,
     WebhookMutations,
     KeyMutations,
 ):

@@ -9,7 +9,7 @@ from typing import Any, NewType
 import strawberry
 
 from schema.rules.appointments import AppointmentStatus
-from schema.rules.calls import AnsweredBy, CallDirection, CallStatus, EndReason, Outcome, Role, Sentiment
+from schema.rules.calls import AnsweredBy, CallDirection, CallStatus, EndReason, Outcome, Role, Sentiment, WaitReason
 from schema.rules.campaigns import CampaignContactStatus, CampaignStatus
 from schema.rules.contacts import DoNotCallSource
 from schema.rules.instants import format_instant, parse_instant
@@ -85,6 +85,7 @@ _ENUMS: tuple[tuple[type[StrEnum], str, str], ...] = (
     (Role, "TranscriptRole", "Who a line of a transcript belongs to."),
     (Outcome, "CallOutcome", "How a call went for the business."),
     (EndReason, "EndReason", "Why a call ended, technically."),
+    (WaitReason, "WaitReason", "Why a call or a contact is not dialed now."),
     (CampaignStatus, "CampaignStatus", "active ⇄ paused → completed or cancelled."),
     (CampaignContactStatus, "CampaignContactStatus", "How far a campaign has got with one contact."),
     (AppointmentStatus, "AppointmentStatus", "All but confirmed are final."),
@@ -119,4 +120,5 @@ __all__ = [
     "Plan",
     "Role",
     "Sentiment",
+    "WaitReason",
 ]

@@ -35,6 +35,10 @@ LIVE = frozenset({CallPhase.DIALING, CallPhase.SUBMITTED, CallPhase.RINGING, Cal
 """The phases in which a call takes one of the slots that plans and campaigns limit."""
 
 
+UNDIALED = frozenset({CallPhase.WAITING, CallPhase.QUEUED})
+"""The phases in which no carrier has been told of the call, or has certainly not taken it."""
+
+
 class WaitReason(StrEnum):
     """Why a queued call is not being dialed."""
 
@@ -44,6 +48,7 @@ class WaitReason(StrEnum):
     NOT_STARTED = "not-started"  # before the campaign's scheduledStart
     CALL_WINDOW = "call-window"
     CONTACT_WINDOW = "contact-window"  # by the clock where the contact is
+    RETRY = "retry"  # the contact was not reached, and is tried again (decision P5)
     AGENT_INACTIVE = "agent-inactive"
     NUMBER_INACTIVE = "number-inactive"
     PACE = "pace"  # the number's calls per second
@@ -152,9 +157,6 @@ class AttemptState(StrEnum):
     REFUSED = "refused"  # certainly not placed
     ENDED = "ended"
 
-
-# How often a call that the carrier certainly did not dial is tried, all in all, before it fails (Q.850 34 and 27).
-MAX_UNPLACED_ATTEMPTS = {EndReason.CARRIER_CONGESTION: 6, EndReason.CARRIER_UNREACHABLE: 2}
 
 BROKEN = frozenset(
     {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from schema.errors import Invalid
 from schema.rules.contacts import zone_name
 from schema.rules.fields import Field, Shape, choice, identifier, instant, integer, text
-from schema.rules.windows import CallWindow, next_open, parse_window
+from schema.rules.windows import WEEKDAYS, CallWindow, next_open, parse_days, parse_window, whole_days
 
 MAX_ENROLLED_A_REQUEST = 10_000
 RETRIABLE = ("busy", "no-answer", "voicemail")
@@ -38,18 +39,28 @@ class CampaignContactStatus(StrEnum):
     FINISHED = "finished"
 
 
-def call_window(value: Any, name: str) -> dict[str, str]:
+def hours(value: Any, name: str) -> dict[str, str]:
     """`{"start": "HH:MM", "end": "HH:MM"}`; parsed with the zone by `check_window`."""
     if not isinstance(value, dict) or set(value) != {"start", "end"}:
         raise Invalid(f"{name} must have start and end")
     return {"start": str(value["start"]), "end": str(value["end"])}
 
 
-def check_window(window: dict[str, str] | None, timezone: str) -> CallWindow | None:
-    """The parsed window, None for any hour. Raises Invalid for an unknown zone, bad times or equal ends (P4)."""
-    if window is None:
-        return None
-    return parse_window(window["start"], window["end"], timezone)
+def call_days(value: Any, name: str) -> list[str]:
+    """Weekdays such as `["monday", "friday"]`, kept in the order of the week."""
+    return [WEEKDAYS[day] for day in sorted(parse_days(value, name))]
+
+
+def check_window(
+    window: Mapping[str, str] | None, timezone: str, days: Sequence[str] | None = None, field: str = "callWindow"
+) -> CallWindow | None:
+    """The parsed window, None for any hour of any day.
+
+    Raises Invalid for an unknown zone, bad times or equal ends (P4), bad days.
+    """
+    if window is not None:
+        return parse_window(window["start"], window["end"], timezone, days, field)
+    return None if days is None else whole_days(days, timezone)
 
 
 def retry_policy(value: Any, name: str) -> dict[str, Any]:
@@ -80,7 +91,9 @@ def default_retry_policy() -> dict[str, Any]:
 _EDITABLE = {  # decision P6
     "name": Field(text(1, 200), required=True),
     "timezone": Field(zone_name, default="UTC"),
-    "call_window": Field(call_window, nullable=True),
+    "call_window": Field(hours, nullable=True),
+    "call_days": Field(call_days, nullable=True),
+    "contact_window": Field(hours, nullable=True),
     "max_concurrent_calls": Field(integer(1, 1_000), default=1),
     "retry_policy": Field(retry_policy, default=default_retry_policy),
 }
@@ -107,3 +120,14 @@ def next_dial_at(
     earliest = max(now, scheduled_start)
     opens = earliest if window is None else next_open(window, earliest)
     return None if opens <= now else opens
+
+
+def next_attempt_at(policy: Mapping[str, Any], reason: str, attempts: int, now: datetime) -> datetime | None:
+    """When a contact that was tried `attempts` times, the last ending for `reason`, is tried again (decision P5).
+
+    None: never. The last delay serves all further tries.
+    """
+    if reason not in policy["on"] or attempts >= policy["max_attempts"]:
+        return None
+    delays = policy["delay_minutes"]
+    return now + timedelta(minutes=delays[min(attempts, len(delays)) - 1])

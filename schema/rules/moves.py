@@ -32,8 +32,9 @@ APPOINTMENT: Moves[AppointmentStatus] = {  # decision T1
 
 _ENDS = frozenset({CallPhase.PROCESSING, CallPhase.DONE})
 CALL: Moves[CallPhase] = {  # decision L1; back to queued only when the carrier certainly did not dial
-    CallPhase.QUEUED: frozenset({CallPhase.DIALING}) | _ENDS,
-    CallPhase.DIALING: frozenset({CallPhase.QUEUED, CallPhase.SUBMITTED}) | _ENDS,
+    CallPhase.WAITING: frozenset({CallPhase.QUEUED, CallPhase.DIALING}) | _ENDS,
+    CallPhase.QUEUED: frozenset({CallPhase.WAITING, CallPhase.DIALING}) | _ENDS,
+    CallPhase.DIALING: frozenset({CallPhase.QUEUED, CallPhase.WAITING, CallPhase.SUBMITTED}) | _ENDS,
     CallPhase.SUBMITTED: frozenset({CallPhase.RINGING, CallPhase.ANSWERED}) | _ENDS,
     CallPhase.RINGING: frozenset({CallPhase.ANSWERED}) | _ENDS,
     CallPhase.ANSWERED: _ENDS,

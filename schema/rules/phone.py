@@ -12,6 +12,9 @@ from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 from schema.errors import Invalid
 from schema.rules.windows import zone_names
 
+ZONE_PREFIX = 1 + TIMEZONE_LONGEST_PREFIX
+"""Characters of a number, its plus sign among them, by which `zones` goes."""
+
 E164 = r"\+[1-9][0-9]{1,14}"
 _SHAPE = re.compile(E164, re.ASCII)
 _UNKNOWN_REGIONS = frozenset({"001", "ZZ"})
@@ -67,7 +70,7 @@ def zones(number: str) -> tuple[str, ...]:
     libphonenumber's data, which goes by the first digits: those of an area code, or of a whole country where no more
     is known of the number. A mobile number has the zones of the range it was issued from.
     """
-    return _zones_of_prefix(number[1 : 1 + TIMEZONE_LONGEST_PREFIX])
+    return _zones_of_prefix(number[1:ZONE_PREFIX])
 
 
 @lru_cache(maxsize=65_536)

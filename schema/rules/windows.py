@@ -78,7 +78,7 @@ def parse_zone(name: str, field: str = "timezone") -> ZoneInfo:
     """The zone of that IANA name, spelled exactly. Raises `Invalid` for any other."""
     if name not in zone_names():
         raise Invalid(f"{field} must be an IANA time zone such as America/New_York")
-    return ZoneInfo(name)
+    return _zone(name)
 
 
 @lru_cache(maxsize=1)
@@ -128,19 +128,26 @@ def next_open_in_all(window: CallWindow | None, zones: Iterable[str], now: datet
     """The first instant, `now` or later, at which `open_in_all`, in UTC; None if there is none within `HORIZON`."""
     windows = _locally(window, zones)
     instant = now.astimezone(UTC)
-    latest = min(instant, _LAST) + HORIZON
+    if not _FIRST < instant < _LAST - HORIZON:
+        return instant
+    latest = instant + HORIZON
     while instant <= latest:
         closed = next((local for local in windows if not is_open(local, instant)), None)
         if closed is None:
             return instant
-        instant = next_open(closed, instant)  # before then it is closed there, so it is not open in all
+        instant = next_open(closed, instant)  # until then it is closed there, so it is not open in all
     return None
 
 
 def _locally(window: CallWindow | None, zones: Iterable[str]) -> tuple[CallWindow, ...]:
     if window is None:
         return ()
-    return tuple(replace(window, zone=ZoneInfo(name)) for name in zones) or (window,)
+    return tuple(replace(window, zone=_zone(name)) for name in zones) or (window,)
+
+
+@lru_cache(maxsize=1024)  # ZoneInfo itself remembers eight, and reads a file for every other
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
 
 
 def _openings(window: CallWindow, now: datetime) -> Iterator[datetime]:

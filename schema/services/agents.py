@@ -36,7 +36,8 @@ async def create(tx: Transaction, given: Mapping[str, Any]) -> Agent:
 async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Agent:
     """Change the fields given. Raises NotFound, Invalid."""
     row = await tx.lock(Agent, id)
-    apply(row, AGENT.changes(given), tx.now)
+    if apply(row, AGENT.changes(given), tx.now):
+        tx.wake()  # campaigns may have waited for it
     return row
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import update
 from sqlmodel import col
 
 from schema.errors import Invalid
-from schema.rules.calls import PLACE, CallPhase, CallStatus, EndReason
+from schema.rules.calls import PLACE, UNDIALED, CallPhase, CallStatus, EndReason, WaitReason, unconnected_outcome
 from schema.rules.instants import check_range, parse_from, parse_to
 from schema.rules.paging import CALLS_LIMIT
 from schema.runtime import Reads, Transaction
-from schema.services import agents, contacts, do_not_call, phone_numbers, webhooks
+from schema.services import agents, contacts, do_not_call, phone_numbers, progress, webhooks
 from schema.services.paging import Page, newest_first, page
 from schema.tables import Call
 
@@ -85,7 +86,7 @@ async def place(tx: Transaction, given: Mapping[str, Any]) -> Call:
 async def hang_up(tx: Transaction, id: str) -> Call:
     """End a call: one that waits is cancelled now, one under way by whoever carries it. A call that is over stays."""
     row = await tx.lock(Call, id)
-    if row.phase is CallPhase.QUEUED:
+    if row.phase in UNDIALED:
         await finish_undialed(tx, row, EndReason.CANCELLED)
     elif row.phase not in {CallPhase.PROCESSING, CallPhase.DONE} and not row.hangup_requested:
         row.hangup_requested = True
@@ -94,17 +95,40 @@ async def hang_up(tx: Transaction, id: str) -> Call:
     return row
 
 
-async def cancel_queued(tx: Transaction, campaign_id: str) -> int:
-    """Drop what a cancelled campaign had queued (P2). Returns how many."""
+async def cancel_queued(tx: Transaction, campaign_id: str, reason: EndReason) -> int:
+    """Drop what a campaign that is over had queued (P2). Returns how many.
+
+    A call that somebody has locked is about to be dialed: it waits for this transaction, and the gate then refuses it.
+    """
     rows = await tx.all(
         tx.select(Call)
-        .where(col(Call.campaign_id) == campaign_id, col(Call.phase) == CallPhase.QUEUED)
-        .order_by(col(Call.id))
-        .with_for_update()
+        .where(
+            col(Call.ended_at).is_(None),
+            col(Call.phase).in_(UNDIALED),
+            col(Call.campaign_id) == campaign_id,
+        )
+        .with_for_update(skip_locked=True)
     )
     for row in rows:
-        await finish_undialed(tx, row, EndReason.CAMPAIGN_CANCELLED)
+        await finish_undialed(tx, row, reason)
     return len(rows)
+
+
+async def ask_again(tx: Transaction, campaign_id: str) -> None:
+    """The campaign's calls that wait for hours of their contacts go by the hours of now (P6)."""
+    await tx.execute(
+        update(Call)
+        .where(
+            col(Call.workspace_id) == tx.workspace_id,
+            col(Call.ended_at).is_(None),
+            col(Call.phase) == CallPhase.WAITING,
+            col(Call.campaign_id) == campaign_id,
+            col(Call.waiting_for) == WaitReason.CONTACT_WINDOW,
+        )
+        .values(due_at=tx.now, version=Call.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    tx.ring(QUEUE)
 
 
 async def finish_undialed(tx: Transaction, row: Call, reason: EndReason) -> None:
@@ -117,7 +141,9 @@ async def finish_undialed(tx: Transaction, row: Call, reason: EndReason) -> None
     row.end_reason = reason
     row.duration = 0
     row.ended_at = row.updated_at = tx.now
-    row.due_at = None
+    row.due_at = row.waiting_for = row.dial_at = None
     row.version += 1  # whoever was about to dial it is fenced off
+    row.outcome = unconnected_outcome(reason)
     await tx.flush()
+    await progress.call_over(tx, row)
     await webhooks.emit_failed(tx, row)

@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from schema.errors import Invalid
 from schema.rules import moves
+from schema.rules.calls import EndReason
 from schema.rules.campaigns import (
     CAMPAIGN,
     CAMPAIGN_CHANGES,
@@ -24,11 +25,16 @@ from schema.rules.campaigns import (
 )
 from schema.rules.contacts import CONTACT
 from schema.runtime import Reads, Transaction, missing
-from schema.services import agents, calls, contacts, phone_numbers
+from schema.services import agents, calls, contacts, phone_numbers, progress
 from schema.services.changes import apply
+from schema.services.gate import call_window, contact_window
 from schema.services.paging import Page, newest_first, page
 from schema.tables import Campaign, CampaignContact, Contact
 
+_DROPPED = {  # why the queued calls of a campaign that is over are not dialed
+    CampaignStatus.CANCELLED: EndReason.CAMPAIGN_CANCELLED,
+    CampaignStatus.COMPLETED: EndReason.CANCELLED,
+}
 _BATCH = 500  # values in one IN list
 
 
@@ -61,7 +67,7 @@ async def create(tx: Transaction, given: Mapping[str, Any]) -> Campaign:
     given = dict(given)
     contact_ids = given.pop("contact_ids", None) or []
     clean = CAMPAIGN.new(given)
-    check_window(clean["call_window"], clean["timezone"])
+    _check_windows(clean)
     await agents.usable(tx, clean["agent_id"])
     await phone_numbers.usable(tx, clean["phone_number_id"])
     row = tx.add(
@@ -74,6 +80,7 @@ async def create(tx: Transaction, given: Mapping[str, Any]) -> Campaign:
         )
     )
     await tx.flush()
+    tx.wake()
     if contact_ids:
         await _enrol(tx, row, await _known(tx, contact_ids))
     return row
@@ -86,23 +93,39 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Campaign
     status = clean.pop("status", row.status)
     if clean and row.status not in OPEN:
         raise Invalid(f"A {row.status.value} campaign cannot be changed")
-    check_window(clean.get("call_window", call_window(row)), clean.get("timezone", row.timezone))
+    _check_windows({**_settings(row), **clean})
     moves.check(moves.CAMPAIGN, "Campaign", row.status, status)
-    cancels = status is CampaignStatus.CANCELLED and row.status is not status
+    is_over_now = status not in OPEN and row.status is not status
+    if "contact_window" in clean or "call_days" in clean:
+        await calls.ask_again(tx, id)
+        await progress.ask_again(tx, id)
     apply(row, _columns({**clean, "status": status}), tx.now)
-    if cancels:
-        await calls.cancel_queued(tx, id)
+    if is_over_now:
+        await calls.cancel_queued(tx, id, _DROPPED[status])
+    tx.wake()
     return row
 
 
-def call_window(row: Campaign) -> dict[str, str] | None:
-    """The window as the API shows it, None for any hour."""
-    return {"start": row.window_start, "end": row.window_end} if row.window_start and row.window_end else None
+def _settings(row: Campaign) -> dict[str, Any]:
+    """What windows are made of."""
+    return {
+        "timezone": row.timezone,
+        "call_days": row.call_days,
+        "call_window": call_window(row),
+        "contact_window": contact_window(row),
+    }
+
+
+def _check_windows(given: Mapping[str, Any]) -> None:
+    """Raises Invalid when they cannot be read together."""
+    check_window(given["call_window"], given["timezone"], given["call_days"])
+    check_window(given["contact_window"], given["timezone"], given["call_days"], "contactWindow")
 
 
 def next_dial(row: Campaign, now: datetime) -> datetime | None:
     """`nextDialAt`: when an active campaign's start or window next lets it dial, None if neither holds it back (P1)."""
-    return next_dial_at(row.status, row.scheduled_start, check_window(call_window(row), row.timezone), now=now)
+    window = check_window(call_window(row), row.timezone, row.call_days)
+    return next_dial_at(row.status, row.scheduled_start, window, now=now)
 
 
 async def enrol(
@@ -132,10 +155,11 @@ async def enrolled_page(
 
 
 def _columns(clean: dict[str, Any]) -> dict[str, Any]:
-    """`call_window` as its two columns."""
-    if "call_window" in clean:
-        window = clean.pop("call_window") or {"start": None, "end": None}
-        clean |= {"window_start": window["start"], "window_end": window["end"]}
+    """Each window as its two columns."""
+    for name, columns in (("call_window", "window"), ("contact_window", "contact_window")):
+        if name in clean:
+            window = clean.pop(name) or {"start": None, "end": None}
+            clean |= {f"{columns}_start": window["start"], f"{columns}_end": window["end"]}
     return clean
 
 
@@ -211,6 +235,7 @@ async def _enrol(tx: Transaction, row: Campaign, ids: Sequence[str]) -> int:
     if fresh:
         await tx.execute(insert(CampaignContact), fresh)
         row.calls_total += len(fresh)
+        tx.wake()
     return len(fresh)
 
 

@@ -17,9 +17,8 @@ from sqlalchemy import update as sql_update
 from sqlmodel import col
 
 from schema import due
-from schema.rules import moves
+from schema.rules import moves, pace
 from schema.rules.calls import (
-    MAX_UNPLACED_ATTEMPTS,
     AnsweredBy,
     AttemptState,
     CallPhase,
@@ -27,15 +26,20 @@ from schema.rules.calls import (
     EndReason,
     Outcome,
     Sentiment,
+    WaitReason,
     final_status,
     storable,
     unconnected_outcome,
 )
+from schema.rules.gate import Hold, Refuse
 from schema.runtime import Runtime, Transaction
-from schema.services import calls, do_not_call, webhooks
-from schema.tables import Agent, Call, CallAttempt, PhoneNumber
+from schema.services import calls, gate, progress, webhooks
+from schema.services.slots import WATCH_S, look_within
+from schema.tables import Agent, Call, CallAttempt, Campaign, Dialer, PhoneNumber
 
 LEASE_S = 15.0
+SOON = timedelta(seconds=2)
+"""A place in a number's pace that is nearer than this is waited for under the lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,19 @@ class Dial:
     to: str
     caller_id: str
     max_duration_s: int
+    is_after_setbacks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Ask again `at` that instant, under this lease."""
+
+    held: due.Lease
+    at: datetime
+
+
+# A campaign's hours may be edited at any time: its calls wait for the dialer's word, not for an instant.
+_HELD_BY_DIALER = frozenset(WaitReason) - {WaitReason.CONTACT_WINDOW, WaitReason.PACE, WaitReason.CARRIER}
 
 
 async def look(runtime: Runtime, held: due.Lease) -> Call | None:
@@ -68,24 +85,39 @@ async def carrier_of(runtime: Runtime, call: Call) -> str:
     return str((await runtime.database.read(number))[0].carrier)
 
 
-async def begin(tx: Transaction, held: due.Lease) -> Dial | None:
+async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:
     """The gate, evaluated where the attempt is claimed: phase `dialing`, committed before the carrier hears of it.
 
-    None when the gate refused: the call is over, with the reason. Raises Fenced.
+    `Wait`: the call's place in its number's pace comes so soon that whoever holds the lease should wait for it and ask
+    again. None: not dialed, and the row says why; it is over, or it is looked at again when that may change. Raises
+    Fenced.
     """
     call = await _held(tx, held)
-    number = await tx.get(PhoneNumber, call.phone_number_id)
-    agent = await tx.first(tx.select(Agent).where(col(Agent.id) == call.agent_id))
-    refusal = None
-    if call.hangup_requested:
-        refusal = EndReason.CANCELLED
-    elif await do_not_call.entry(tx, call.to_number):
-        refusal = EndReason.BLOCKED_DO_NOT_CALL
-    elif agent is None or not agent.is_active or not number.is_active:
-        refusal = EndReason.CANCELLED  # whoever runs the workspace took away what the call needs
-    if refusal is not None or agent is None:
-        await calls.finish_undialed(tx, call, refusal or EndReason.CANCELLED)
-        return None
+    campaign = await tx.lock(Campaign, call.campaign_id) if call.campaign_id else None
+    number = await tx.lock(PhoneNumber, call.phone_number_id)
+    agent = await tx.first(tx.select(Agent, deleted=True).where(col(Agent.id) == call.agent_id))
+    dialer = await tx.lock(Dialer, tx.workspace_id)  # last of all locks; slots are counted under it
+    match await gate.ask(tx, call, agent, number, campaign):
+        case Refuse(reason):
+            await calls.finish_undialed(tx, call, reason)
+            return None
+        case Hold(reason, until):
+            await _wait(tx, held, call, reason, until)
+            if reason in {WaitReason.PLAN_LIMIT, WaitReason.CAMPAIGN_LIMIT}:
+                look_within(dialer, tx.now, WATCH_S)  # whoever frees the slot wakes it
+            elif until is None or reason in _HELD_BY_DIALER:
+                tx.wake()
+            return None
+    place = pace.place(number.calls_per_second, number.next_dial_at, call.dial_at, tx.now)
+    number.next_dial_at = place.next_free
+    if place.at > tx.now:
+        if place.at - tx.now > SOON:
+            await _wait(tx, held, call, WaitReason.PACE, place.at, dial_at=place.at)
+            return None
+        due_at = place.at + timedelta(seconds=LEASE_S)
+        return Wait(await due.settle(tx, Call, held, due_at=due_at, dial_at=place.at), place.at)
+    if agent is None:
+        raise RuntimeError(f"the agent of call {call.id} is not there")
     attempt = CallAttempt(
         id=f"{call.id}.{call.attempts_made + 1}",
         workspace_id=tx.workspace_id,
@@ -96,13 +128,51 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | None:
         started_at=tx.now,
     )
     tx.add(attempt)
-    held = await _step(tx, held, call, CallPhase.DIALING, attempts_made=attempt.number)
-    return Dial(held, attempt.id, number.carrier, call.to_number, call.from_number, agent.max_call_duration)
+    held = await _step(tx, held, call, CallPhase.DIALING, attempts_made=attempt.number, waiting_for=None, dial_at=None)
+    return Dial(
+        held,
+        attempt.id,
+        number.carrier,
+        call.to_number,
+        call.from_number,
+        agent.max_call_duration,
+        is_after_setbacks=number.setbacks > 0,
+    )
 
 
-async def submitted(tx: Transaction, held: due.Lease, attempt_id: str, reference: str) -> due.Lease:
+async def _wait(
+    tx: Transaction,
+    held: due.Lease,
+    call: Call,
+    reason: WaitReason,
+    until: datetime | None,
+    *,
+    dial_at: datetime | None = None,
+) -> None:
+    """Not now: the row says why, and comes back by itself when it is known when, else by the dialer."""
+    if reason in _HELD_BY_DIALER:
+        until = None
+    moves.check(moves.CALL, "Call", call.phase, CallPhase.WAITING)
+    await due.settle(
+        tx,
+        Call,
+        held,
+        due_at=until,
+        phase=CallPhase.WAITING,
+        waiting_for=reason,
+        dial_at=dial_at,
+        updated_at=tx.now,
+    )
+
+
+async def submitted(
+    tx: Transaction, held: due.Lease, attempt_id: str, reference: str, *, is_after_setbacks: bool = False
+) -> due.Lease:
     """The carrier took it: `in-progress`, and `call.started` goes out (W2). Raises Fenced."""
     call = await _held(tx, held)
+    if is_after_setbacks:  # the carrier is back
+        number = await tx.lock(PhoneNumber, call.phone_number_id)
+        number.setbacks, number.next_dial_at = 0, None
     held = await _step(
         tx,
         held,
@@ -133,11 +203,26 @@ async def not_placed(
     Returns whether it will be tried again. Congestion does not count as an attempt at the contact. Raises Fenced.
     """
     call = await _held(tx, held)
-    again = call.attempts_made < MAX_UNPLACED_ATTEMPTS[reason]
+    if call.campaign_id is not None:
+        await tx.lock(Campaign, call.campaign_id)  # in `begin`'s order, before the number
+    number = await tx.lock(PhoneNumber, call.phone_number_id)
+    number.setbacks += 1
+    if pause_s := pace.pause_s(number.setbacks):
+        number.next_dial_at = max(number.next_dial_at or tx.now, tx.now + timedelta(seconds=pause_s))
+    again = pace.may_try_again(reason, call.attempts_made, is_of_campaign=call.campaign_id is not None)
     if again:
-        moves.check(moves.CALL, "Call", call.phase, CallPhase.QUEUED)
-        due_at = tx.now + timedelta(seconds=retry_after_s)
-        await due.settle(tx, Call, held, due_at=due_at, phase=CallPhase.QUEUED, updated_at=tx.now)
+        delay_s = max(retry_after_s, pace.backoff_s(call.attempts_made))
+        moves.check(moves.CALL, "Call", call.phase, CallPhase.WAITING)
+        await due.settle(
+            tx,
+            Call,
+            held,
+            due_at=tx.now + timedelta(seconds=delay_s),
+            phase=CallPhase.WAITING,
+            waiting_for=WaitReason.CARRIER,
+            updated_at=tx.now,
+        )
+        tx.wake()  # its slot is free meanwhile
     else:
         await _finish(tx, held, call, reason=reason, answered=False, ended_at=tx.now, duration=0)
     await _attempt(tx, attempt_id, state=AttemptState.REFUSED, end_reason=reason, ended_at=tx.now)
@@ -352,6 +437,7 @@ async def _finish(
             tx, f"{call.id}.{call.attempts_made}", state=AttemptState.ENDED, end_reason=reason, ended_at=ended_at
         )
     over = await _refreshed(tx, call)
+    await progress.call_over(tx, over)
     await (webhooks.emit_ended if connected else webhooks.emit_failed)(tx, over)
     return held if connected else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlmodel import col
@@ -59,3 +59,9 @@ async def remove(tx: Transaction, id: str) -> str:
 async def entry(tx: Reads, phone_number: str) -> DoNotCall | None:
     """The entry of a number, None if it may be called."""
     return await tx.first(tx.select(DoNotCall).where(col(DoNotCall.phone_number) == phone_number))
+
+
+async def among(tx: Reads, phone_numbers: Collection[str]) -> set[str]:
+    """Those of a few hundred numbers that must not be called."""
+    rows = await tx.all(tx.select(DoNotCall).where(col(DoNotCall.phone_number).in_(phone_numbers)))
+    return {row.phone_number for row in rows}

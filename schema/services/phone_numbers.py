@@ -1,13 +1,17 @@
-"""Phone numbers: list, get, add."""
+"""Phone numbers: list, get, create, update."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from schema.errors import Invalid
-from schema.rules import phone
-from schema.rules.fields import text
+from schema.rules.phone_numbers import PHONE_NUMBER, PHONE_NUMBER_CHANGES
 from schema.runtime import Reads, Transaction
+from schema.services.changes import apply
 from schema.services.paging import Page, newest_first, page
 from schema.tables import PhoneNumber
 
@@ -22,21 +26,36 @@ async def get(tx: Reads, id: str) -> PhoneNumber:
     return await tx.get(PhoneNumber, id)
 
 
-async def add(tx: Transaction, *, phone_number: str, name: str, carrier: str) -> PhoneNumber:
-    """A number that calls can be placed from. Raises Invalid when it is there already."""
-    number = phone.normalise(phone_number, "phoneNumber")
+async def create(tx: Transaction, given: Mapping[str, Any]) -> PhoneNumber:
+    """A number that calls can be placed from. Raises Invalid, also when it is there already."""
+    clean = PHONE_NUMBER.new(given)
+    number = clean["phone_number"]
     if await tx.first(tx.select(PhoneNumber).where(col(PhoneNumber.phone_number) == number)):
-        raise Invalid(f"Phone number {number} is there already")
+        raise _taken(number)
     row = PhoneNumber(
         id=tx.new_id(),
         workspace_id=tx.workspace_id,
-        phone_number=number,
-        name=text(1, 200)(name, "name"),
-        carrier=carrier,
         created_at=tx.now,
         updated_at=tx.now,
+        **{**clean, "carrier": clean["carrier"] or tx.settings.carrier},
     )
-    return tx.add(row)
+    try:
+        async with tx.savepoint():
+            return tx.add(row)
+    except IntegrityError:  # another request was faster
+        raise _taken(number) from None
+
+
+async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> PhoneNumber:
+    """Change the fields given; the next dial obeys. Raises NotFound, Invalid."""
+    row = await tx.lock(PhoneNumber, id)
+    if apply(row, PHONE_NUMBER_CHANGES.changes(given), tx.now):
+        tx.wake()
+    return row
+
+
+def _taken(number: str) -> Invalid:
+    return Invalid(f"Phone number {number} is there already")
 
 
 async def usable(tx: Transaction, id: str) -> PhoneNumber:

@@ -87,7 +87,7 @@ async def found(tx: Transaction, *, name: str, plan: str) -> Workspace:
     workspace = await workspaces.create(tx, name=name, plan=plan)
     await tx.flush()
     tx.viewer = Viewer(workspace.id, workspace.plan)
-    await phone_numbers.add(tx, phone_number=CALLER, name="Sandbox number", carrier=tx.settings.carrier)
+    await phone_numbers.create(tx, {"phone_number": CALLER, "name": "Sandbox number"})
     return workspace
 
 

@@ -9,7 +9,7 @@ from schema.errors import Invalid, NotFound
 from schema.rules.fields import choice, text
 from schema.rules.ids import new_id
 from schema.rules.plans import Plan
-from schema.runtime import Reads, Transaction, missing
+from schema.runtime import Reads, Transaction, Viewer, missing
 from schema.tables import Dialer, Workspace
 
 
@@ -51,4 +51,6 @@ async def set_plan(tx: Transaction, id: str, plan: str) -> Workspace:
     """Change the plan; the next request obeys it. Raises NotFound, Invalid."""
     row = await find(tx, id)
     row.plan = Plan(choice(Plan)(plan, "plan"))
+    tx.viewer = Viewer(row.id, row.plan)
+    tx.wake()  # it may let more calls go on
     return row

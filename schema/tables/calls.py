@@ -41,8 +41,8 @@ class Call(Job, table=True):
         Index(
             "ix_calls_open",
             "workspace_id",
-            "campaign_id",
             "phase",
+            "campaign_id",
             "id",
             sqlite_where=_OPEN,
             postgresql_where=_OPEN,
@@ -72,6 +72,7 @@ class Call(Job, table=True):
     contact_attempt: int | None = None
     attempts_made: int = 0
     waiting_for: WaitReason | None = enum(WaitReason, nullable=True)
+    dial_at: datetime | None = instant(nullable=True)  # its place in the pace of its number
     leg: str | None = Field(default=None, max_length=128)
     hangup_requested: bool = False
 

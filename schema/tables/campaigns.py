@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field
 
-from schema.rules.calls import EndReason
+from schema.rules.calls import EndReason, WaitReason
 from schema.rules.campaigns import CampaignContactStatus, CampaignStatus
 from schema.tables.base import Job, Owned, due_index, enum, instant, json
 
@@ -78,6 +78,7 @@ class CampaignContact(Owned, table=True):
     status: CampaignContactStatus = enum(CampaignContactStatus, CampaignContactStatus.PENDING)
     attempts: int = 0
     next_attempt_at: datetime | None = instant(nullable=True)
+    waiting_for: WaitReason | None = enum(WaitReason, nullable=True)
     end_reason: EndReason | None = enum(EndReason, nullable=True)
     finished_at: datetime | None = instant(nullable=True)
     created_at: datetime = instant()

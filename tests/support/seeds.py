@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from schema import due
 from schema.rules.calls import AnsweredBy, EndReason, Outcome, Sentiment
+from schema.rules.idempotency import fingerprint, reservation_id
 from schema.rules.ids import new_id
 from schema.rules.plans import Plan
 from schema.runtime import Runtime, Viewer
@@ -22,8 +23,10 @@ from schema.services import (
     deliveries,
     dialing,
     do_not_call,
+    idempotency,
     keys,
     phone_numbers,
+    progress,
     users,
     webhooks,
     workspaces,
@@ -34,6 +37,7 @@ from schema.tables import (
     Appointment,
     Call,
     Campaign,
+    CampaignContact,
     Contact,
     Delivery,
     PhoneNumber,
@@ -66,9 +70,9 @@ async def agent(runtime: Runtime, viewer: Viewer, **given: Any) -> Agent:
         return await agents.create(tx, {"name": "Sam", "system_prompt": "Be kind.", **given})
 
 
-async def phone_number(runtime: Runtime, viewer: Viewer, *, carrier: str = "sandbox") -> PhoneNumber:
+async def phone_number(runtime: Runtime, viewer: Viewer, *, carrier: str = "sandbox", **given: Any) -> PhoneNumber:
     async with runtime.transaction(viewer) as tx:
-        return await phone_numbers.add(tx, phone_number=number(), name="Sales", carrier=carrier)
+        return await phone_numbers.create(tx, {"phone_number": number(), "name": "Sales", "carrier": carrier, **given})
 
 
 async def contact(runtime: Runtime, viewer: Viewer, **given: Any) -> Contact:
@@ -110,14 +114,32 @@ async def appointment(runtime: Runtime, viewer: Viewer, **given: Any) -> Appoint
 
 
 async def call(runtime: Runtime, viewer: Viewer, *, to: str | None = None, **columns: Any) -> Call:
-    """A queued call, with an agent and a number of its own; `columns` are set on its row."""
+    """A queued call, with an agent and a number of its own; `columns` are set on its row.
+
+    One of a campaign is its first try at a contact of its own.
+    """
     sam = await agent(runtime, viewer)
     sales = await phone_number(runtime, viewer)
+    if columns.get("campaign_id") and "contact_id" not in columns:
+        to = to or number()
+        columns |= {"contact_id": await _called(runtime, viewer, columns["campaign_id"], to), "contact_attempt": 1}
     async with runtime.transaction(viewer) as tx:
         row = await calls.place(tx, {"agent_id": sam.id, "phone_number_id": sales.id, "to": to or number()})
         for name, value in columns.items():
             setattr(row, name, value)
         return row
+
+
+async def _called(runtime: Runtime, viewer: Viewer, campaign_id: str, to: str) -> str:
+    """A contact enrolled in the campaign, whose turn it was."""
+    async with runtime.transaction(viewer) as tx:
+        person = await contacts.create(tx, {"phone_number": to})
+        enrolment = await campaigns.enrol(tx, campaign_id, contact_ids=[person.id])
+        enrolled = await tx.first(tx.select(CampaignContact).where(col(CampaignContact.contact_id) == person.id))
+        assert enrolled is not None
+        progress.begin(enrolled)
+        enrolment.campaign.cursor = enrolled.position
+        return person.id
 
 
 async def taken(runtime: Runtime, row: Call) -> due.Lease:
@@ -195,6 +217,7 @@ async def everything(runtime: Runtime, viewer: Viewer) -> None:
         await do_not_call.add(tx, {"phone_number": number()})
         await users.create(tx, address=f"{new_id(tx.now)}@example.com", role="owner")
         await deliveries.settle(tx, [answer(out, tx.now, status_code=500) for out in sent])
+        await idempotency.reserve(tx, reservation_id(viewer.workspace_id, ["/calls"], "order-1"), fingerprint({}))
 
 
 def answer(

@@ -24,8 +24,8 @@ _CAMPAIGN_CONTACTS = """
 """
 _ADDED = {
     "campaigns": ("call_days", "contact_window_start", "contact_window_end", "cursor"),
-    "campaign_contacts": ("position", "attempts", "next_attempt_at", "end_reason", "finished_at"),
-    "calls": ("contact_attempt", "waiting_for"),
+    "campaign_contacts": ("position", "attempts", "next_attempt_at", "waiting_for", "end_reason", "finished_at"),
+    "calls": ("contact_attempt", "waiting_for", "dial_at"),
     "phone_numbers": ("calls_per_second", "next_dial_at", "setbacks"),
 }
 
@@ -55,6 +55,7 @@ def upgrade() -> None:
     op.add_column("campaign_contacts", sa.Column("position", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("campaign_contacts", sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("campaign_contacts", sa.Column("next_attempt_at", Instant(), nullable=True))
+    op.add_column("campaign_contacts", sa.Column("waiting_for", sa.String(length=32), nullable=True))
     op.add_column("campaign_contacts", sa.Column("end_reason", sa.String(length=32), nullable=True))
     op.add_column("campaign_contacts", sa.Column("finished_at", Instant(), nullable=True))
     op.execute(sa.text(_CAMPAIGN_CONTACTS))
@@ -69,7 +70,8 @@ def upgrade() -> None:
 
     op.add_column("calls", sa.Column("contact_attempt", sa.Integer(), nullable=True))
     op.add_column("calls", sa.Column("waiting_for", sa.String(length=32), nullable=True))
-    _partial_index("ix_calls_open", "calls", ["workspace_id", "campaign_id", "phase", "id"], "ended_at IS NULL")
+    op.add_column("calls", sa.Column("dial_at", Instant(), nullable=True))
+    _partial_index("ix_calls_open", "calls", ["workspace_id", "phase", "campaign_id", "id"], "ended_at IS NULL")
     _partial_index(
         "uq_calls_attempt",
         "calls",

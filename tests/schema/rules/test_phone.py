@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
+    SUPPORTED_REGIONS,
+    PhoneNumberFormat,
+    example_number_for_type,
+    format_number,
+    parse,
+)
+from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_geographical_number
+from phonenumbers.tzdata import TIMEZONE_DATA
 
 from schema.errors import Invalid
-from schema.rules.phone import normalise, region, timezones
+from schema.rules.phone import _zones_of_prefix, normalise, region, zones
 
 SHAPE = "to must be a phone number in E.164 such as +15551234567: a plus sign, the country code and digits"
 
@@ -150,15 +162,56 @@ def test_the_region_of_a_number(number: str, expected: str | None) -> None:
         ("+12125551234", ("America/New_York",)),
         ("+13105551234", ("America/Los_Angeles",)),
         ("+390612345678", ("Europe/Rome",)),
+        ("+2903456", ("Atlantic/St_Helena",)),
         ("+80012345678", ()),
         ("nonsense", ()),
+        ("", ()),
     ],
 )
 def test_the_zones_of_a_number(number: str, expected: tuple[str, ...]) -> None:
-    assert timezones(number) == expected
+    assert zones(number) == expected
 
 
-def test_a_number_of_a_whole_country_has_the_countrys_zones() -> None:
-    zones = timezones("+15551234567")
+@pytest.mark.parametrize("number", ["+15551234567", "+18005551234"])
+def test_a_number_of_a_whole_country_has_the_countrys_zones(number: str) -> None:
+    assert {"America/New_York", "America/Los_Angeles", "Pacific/Honolulu"} <= set(zones(number))
 
-    assert {"America/New_York", "America/Los_Angeles", "Pacific/Honolulu"} <= set(zones)
+
+def test_the_zones_are_the_librarys_own_answer_for_numbers_of_every_country() -> None:
+    chance = Random(20250115)
+    examples = [example_number_for_type(region, kind) for region in SUPPORTED_REGIONS for kind in (0, 1, 3)]
+    numbers = [format_number(number, PhoneNumberFormat.E164) for number in examples if number is not None]
+    numbers += [
+        number[: chance.randint(3, len(number))].ljust(len(number), str(chance.randint(0, 9)))
+        for number in numbers
+        for _ in range(20)
+    ]
+    numbers += [f"+{code}{chance.randint(10**6, 10**10)}" for code in COUNTRY_CODE_TO_REGION_CODE for _ in range(20)]
+
+    possible = {number for text in numbers if (number := _normalised(text)) is not None}
+    told = {number: time_zones_for_geographical_number(parse(number)) for number in possible}
+
+    assert len(possible) > 5_000
+    assert {number: zones(number) or (UNKNOWN_TIMEZONE,) for number in possible} == told
+
+
+def _normalised(text: str) -> str | None:
+    try:
+        return normalise(text, "to")
+    except Invalid:
+        return None
+
+
+def test_zones_that_the_database_does_not_know_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TIMEZONE_DATA, "999", ("Europe/Rome", "Mars/Olympus"))
+
+    assert zones("+9991234567") == ("Europe/Rome",)
+
+
+def test_numbers_that_begin_alike_are_looked_up_once() -> None:
+    _zones_of_prefix.cache_clear()
+
+    found = {zones(f"+4930901820{last:02}") for last in range(100)}
+
+    assert found == {("Europe/Berlin",)}
+    assert _zones_of_prefix.cache_info().misses == 1

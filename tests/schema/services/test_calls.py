@@ -218,8 +218,8 @@ async def test_dropping_what_is_queued_says_how_many(runtime: Runtime, viewer: V
     rows = [await seeds.call(runtime, viewer, campaign_id=campaign.id) for _ in range(3)]
     await seeds.submitted(runtime, viewer, rows[0])
 
-    assert await act(calls.cancel_queued, campaign.id) == 2
-    assert await act(calls.cancel_queued, campaign.id) == 0
+    assert await act(calls.cancel_queued, campaign.id, EndReason.CAMPAIGN_CANCELLED) == 2
+    assert await act(calls.cancel_queued, campaign.id, EndReason.CAMPAIGN_CANCELLED) == 0
 
     assert [await told(runtime, row) for row in rows] == [["call.started"], ["call.failed"], ["call.failed"]]
 

@@ -14,7 +14,6 @@ from sqlmodel import col
 from schema import due
 from schema.due import Fenced, Lease
 from schema.rules.calls import (
-    MAX_UNPLACED_ATTEMPTS,
     AnsweredBy,
     AttemptState,
     CallPhase,
@@ -22,6 +21,7 @@ from schema.rules.calls import (
     EndReason,
     Outcome,
     Sentiment,
+    WaitReason,
 )
 from schema.runtime import Runtime, Transaction, Viewer
 from schema.services import agents, calls, dialing, do_not_call
@@ -248,11 +248,14 @@ async def test_what_cannot_be_settled_ends_as_submission_unknown(
 
 
 @on_both
-@pytest.mark.parametrize("reason", MAX_UNPLACED_ATTEMPTS)
+@pytest.mark.parametrize(
+    ("reason", "delays_s"), [(EndReason.CARRIER_CONGESTION, [7, 7, 10, 20, 40]), (EndReason.CARRIER_UNREACHABLE, [7])]
+)
 async def test_a_call_that_the_carrier_would_not_place_is_tried_so_often_and_no_more(
-    runtime: Runtime, viewer: Viewer, act: Act, row: Call, clock: VirtualClock, reason: EndReason
+    runtime: Runtime, viewer: Viewer, act: Act, row: Call, clock: VirtualClock, reason: EndReason, delays_s: list[int]
 ) -> None:
-    most = MAX_UNPLACED_ATTEMPTS[reason]
+    """The carrier's word on when to come again holds, until ours is longer."""
+    most = len(delays_s) + 1
 
     for number in range(1, most + 1):
         dial = await seeds.dialed(runtime, viewer, row)
@@ -261,9 +264,11 @@ async def test_a_call_that_the_carrier_would_not_place_is_tried_so_often_and_no_
         assert again is (number < most)
         if again:
             call = await kept(runtime, row)
-            assert (call.phase, call.status) == (CallPhase.QUEUED, CallStatus.QUEUED)
-            assert call.due_at == clock.now() + timedelta(seconds=7)
-            await clock.advance(6.9)
+            assert (call.phase, call.status) == (CallPhase.WAITING, CallStatus.QUEUED)
+            assert call.waiting_for is WaitReason.CARRIER
+            delay_s = delays_s[number - 1]
+            assert call.due_at == clock.now() + timedelta(seconds=delay_s)
+            await clock.advance(delay_s - 0.1)
             assert await due.lease(runtime, Call, limit=10, seconds=15) == []
             await clock.advance(0.1)
 

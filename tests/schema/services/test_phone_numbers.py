@@ -16,7 +16,7 @@ NUMBER = "+15551234567"
 
 @on_both
 async def test_a_number_is_added_active(runtime: Runtime, viewer: Viewer, act: Act) -> None:
-    row = await act(phone_numbers.add, phone_number=NUMBER, name=" Sales ", carrier="sandbox")
+    row = await act(phone_numbers.create, {"phone_number": NUMBER, "name": " Sales ", "carrier": "sandbox"})
 
     kept = await phone_numbers.get(runtime.snapshot(viewer), row.id)
 
@@ -31,10 +31,10 @@ async def test_a_number_is_added_active(runtime: Runtime, viewer: Viewer, act: A
     ],
 )
 async def test_what_breaks_a_rule_is_refused(act: Act, refused: Refused, number: str, name: str, message: str) -> None:
-    await act(phone_numbers.add, phone_number=NUMBER, name="Sales", carrier="sandbox")
+    await act(phone_numbers.create, {"phone_number": NUMBER, "name": "Sales", "carrier": "sandbox"})
 
     async with refused(Invalid, message):
-        await act(phone_numbers.add, phone_number=number, name=name, carrier="sandbox")
+        await act(phone_numbers.create, {"phone_number": number, "name": name, "carrier": "sandbox"})
 
 
 async def test_numbers_are_listed_newest_first(runtime: Runtime, viewer: Viewer) -> None:
