@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar, cast
 
-from sqlalchemy import CursorResult, Select, func, select
+from sqlalchemy import CursorResult, Select, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import Executable
@@ -27,9 +27,13 @@ from schema.rules.plans import Plan
 from schema.secret import load_secret
 from schema.settings import Settings
 from schema.tables.base import Owned, SoftDeleted, Table
+from schema.tables.campaigns import Dialer
 
 T = TypeVar("T", bound=Table)
 Own = TypeVar("Own", bound=Owned)
+DIALERS = "dialers"
+"""The queue of workspaces' dialers."""
+
 Result: TypeAlias = CursorResult[*tuple[Any, ...]]
 
 
@@ -111,6 +115,7 @@ class Transaction(Reads):
         super().__init__(runtime, viewer)
         self.session = session
         self._rings: set[str] = set()
+        self._wakes = False
 
     async def all(self, statement: Select[T]) -> list[T]:
         return list((await self.session.execute(statement)).scalars())
@@ -155,6 +160,24 @@ class Transaction(Reads):
         async with self.session.begin_nested():
             yield
 
+    def wake(self) -> None:
+        """Have the workspace's dialer look, in this transaction: a slot is free, or there is somebody to call."""
+        self._wakes = True
+
+    async def finish(self) -> None:
+        """What is done last, so that nobody holds the dialer's row while waiting for another. For `Runtime` only."""
+        if not self._wakes:
+            return
+        await self.session.flush()
+        asleep = or_(col(Dialer.due_at).is_(None), col(Dialer.due_at) > self.now)
+        await self.session.execute(
+            update(Dialer)
+            .where(col(Dialer.id) == self.workspace_id, asleep)
+            .values(due_at=self.now)
+            .execution_options(synchronize_session=False)
+        )
+        self.ring(DIALERS)
+
     def ring(self, queue: str) -> None:
         """After the commit, wake whoever works on `queue`; never needed for correctness."""
         self._rings.add(queue)
@@ -176,6 +199,7 @@ class Runtime:
         async with self.database.gate.hold(), AsyncSession(self.database.engine, expire_on_commit=False) as session:
             tx = Transaction(self, viewer, session)
             yield tx
+            await tx.finish()
             await session.commit()
         for queue in tx._rings:  # noqa: SLF001
             self.bell.ring(queue)

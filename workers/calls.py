@@ -15,7 +15,7 @@ import structlog
 from schema import due
 from schema.database import DATABASE_ERRORS
 from schema.due import Fenced, Lease
-from schema.rules.calls import CallPhase, EndReason
+from schema.rules.calls import UNDIALED, CallPhase, EndReason
 from schema.runtime import Runtime, Viewer
 from schema.services import dialing, recordings
 from schema.services.calls import HANGUPS, QUEUE
@@ -165,7 +165,7 @@ class _Carried:
 
     async def _leg(self, carrier: Carrier) -> Placed | None:
         dialer = Dialer(self._runtime, self._viewer, carrier)
-        if self._call.phase is CallPhase.QUEUED:
+        if self._call.phase in UNDIALED:
             return await dialer.dial(self._held)
         if self._call.phase is CallPhase.DIALING:
             return await dialer.settle_unknown(self._held, attempt_id(self._call))

@@ -6,6 +6,7 @@ from schema.tables.base import Job, Owned, SoftDeleted, Table
 from schema.tables.calls import Call, CallAttempt
 from schema.tables.campaigns import Campaign, CampaignContact, Dialer
 from schema.tables.contacts import Contact, DoNotCall
+from schema.tables.idempotency import IdempotencyKey
 from schema.tables.keys import ApiKey
 from schema.tables.phone_numbers import PhoneNumber
 from schema.tables.webhooks import Delivery, DeliveryAttempt, Event, WebhookEndpoint
@@ -25,6 +26,7 @@ __all__ = [
     "Dialer",
     "DoNotCall",
     "Event",
+    "IdempotencyKey",
     "Job",
     "Owned",
     "PhoneNumber",
