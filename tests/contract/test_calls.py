@@ -33,6 +33,7 @@ FIELDS = [
     "endedAt",
     "outcome",
     "endReason",
+    "waitingFor",
     "sipCode",
     "transcript",
     "analysis",

@@ -36,10 +36,13 @@ async def test_the_fields_and_defaults_of_a_campaign(api: Api) -> None:
         ("scheduledStart", "2025-01-15T14:00:00Z"),
         ("timezone", "UTC"),
         ("callWindow", None),
+        ("callDays", None),
+        ("contactWindow", None),
         ("maxConcurrentCalls", 1),
         ("retryPolicy", {"maxAttempts": 1, "delayMinutes": [], "on": ["busy", "no-answer", "voicemail"]}),
         ("callsTotal", 0),
         ("callsCompleted", 0),
+        ("callsInProgress", 0),
         ("nextDialAt", None),
         ("createdAt", "2025-01-15T14:00:00Z"),
         ("updatedAt", "2025-01-15T14:00:00Z"),
@@ -181,7 +184,19 @@ async def test_contacts_come_with_the_campaign(api: Api) -> None:
 
     listed = await api.get(f"/campaigns/{campaign['id']}/contacts")
     assert (campaign["callsTotal"], campaign["callsCompleted"]) == (2, 0)
-    assert listed.json() == [{"contactId": id, "status": "pending", "createdAt": "2025-01-15T14:00:00Z"} for id in ids]
+    assert listed.json() == [
+        {
+            "contactId": id,
+            "status": "pending",
+            "attempts": 0,
+            "nextAttemptAt": None,
+            "waitingFor": None,
+            "endReason": None,
+            "finishedAt": None,
+            "createdAt": "2025-01-15T14:00:00Z",
+        }
+        for id in ids
+    ]
     assert listed.headers["x-total-count"] == "2"
 
 
