@@ -44,6 +44,8 @@ async def tick(tx: Transaction, held: due.Lease) -> None:
     due_at = await _Tick(tx, await gate.plan_limit(tx)).run()
     await tx.flush()
     await due.settle(tx, Dialer, held, due_at=due_at)
+    if due_at is not None and due_at <= tx.now:
+        tx.ring(QUEUE)
 
 
 @dataclass(slots=True)

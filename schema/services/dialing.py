@@ -222,7 +222,7 @@ async def not_placed(
             waiting_for=WaitReason.CARRIER,
             updated_at=tx.now,
         )
-        tx.wake()  # its slot is free meanwhile
+        tx.free_slot()  # meanwhile
     else:
         await _finish(tx, held, call, reason=reason, answered=False, ended_at=tx.now, duration=0)
     await _attempt(tx, attempt_id, state=AttemptState.REFUSED, end_reason=reason, ended_at=tx.now)

@@ -18,7 +18,7 @@ async def call_over(tx: Transaction, call: Call) -> None:
 
     Call it in the transaction that ends the call, when the row says how.
     """
-    tx.wake()
+    tx.free_slot()
     if call.campaign_id is None or call.contact_id is None:
         return
     campaign = await tx.lock(Campaign, call.campaign_id)
@@ -38,6 +38,7 @@ async def call_over(tx: Transaction, call: Call) -> None:
         finish(tx, campaign, contact, reason)
     else:
         wait(contact, again, WaitReason.RETRY)
+        tx.wake()
 
 
 def begin(contact: CampaignContact) -> None:

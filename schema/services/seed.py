@@ -14,6 +14,7 @@ from schema.tables import UserRole, Workspace
 OWNER = "owner@example.com"
 CALLER = "+15555550199"  # in the range for fiction, like everybody it calls
 CALLEE = "+15555550100"
+ZONE = "America/New_York"  # their area code is nobody's: without it they could be anywhere from Guam to Bermuda
 
 AGENT = {
     "name": "Sarah, sales",
@@ -97,7 +98,8 @@ async def _plant(tx: Transaction) -> Seed:
     number = (await phone_numbers.list_page(tx)).nodes[0]
     agent = await agents.create(tx, AGENT)
     for name, phone_number, notes in CONTACTS:
-        await contacts.create(tx, {"name": name, "phone_number": phone_number, "notes": notes})
+        given = {"name": name, "phone_number": phone_number, "notes": notes, "timezone": ZONE}
+        await contacts.create(tx, given)
     return Seed(
         workspace_id=row.workspace_id,
         owner=user.email,

@@ -130,7 +130,7 @@ async def facts(runtime: Runtime) -> Facts:
 
 
 async def _fill(tx: Transaction) -> None:
-    number = await phone_numbers.add(tx, phone_number="+15555550199", name="Benchmark", carrier="sandbox")
+    number = await phone_numbers.create(tx, {"phone_number": "+15555550199", "name": "Benchmark"})
     await do_not_call.add(tx, {"phone_number": BLOCKED})
     await tx.flush()
     agents = [_agent(tx, i) for i in range(AGENTS + 1)]

@@ -32,7 +32,7 @@ class SandboxLeg:
         self._on_close = on_close
         self._epoch = clock.now().timestamp() - clock.monotonic()
         self._closed = False
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], None] = {}  # woken in the order in which they came
         self.media = SandboxMedia(self)
 
     # --- time ---
@@ -58,7 +58,7 @@ class SandboxLeg:
             if not waiter.done():
                 waiter.set_result(None)
 
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         sleeper = None if seconds is None else asyncio.ensure_future(self.clock.sleep(seconds))
         if sleeper is not None:
             sleeper.add_done_callback(wake)
@@ -67,7 +67,7 @@ class SandboxLeg:
         try:
             await waiter
         finally:
-            self._waiters.discard(waiter)
+            del self._waiters[waiter]
             if sleeper is not None:
                 sleeper.cancel()
 
@@ -175,11 +175,11 @@ class SandboxLeg:
     async def _let_go(self) -> None:
         while not self._closed:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
+            self._waiters[waiter] = None
             try:
                 await waiter
             finally:
-                self._waiters.discard(waiter)
+                del self._waiters[waiter]
 
     async def close(self) -> None:
         self._closed = True
