@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -21,27 +21,44 @@ DEVELOPMENT = {
 }
 
 
-@pytest.fixture(scope="session", params=["embedded", "scaled"])
-def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """SQLite in one process; or PostgreSQL and Redis with `serve` and `work` apart."""
-    data: Path = tmp_path_factory.mktemp(request.param)
-    settings = dict(DEVELOPMENT)
-    if request.param == "scaled":
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        settings["VOXFORGE_DATABASE_URL"] = server.create_database()
-        settings["VOXFORGE_REDIS_URL"] = request.getfixturevalue("redis_server")
-    running = Installation(data, settings, scaled=request.param == "scaled")
-    try:
-        running.start()
-        running.new_key()
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """SQLite, and everything in one process."""
+    with _running(Installation(tmp_path_factory.mktemp("embedded"), DEVELOPMENT, scaled=False)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def scaled(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer, redis_server: str
+) -> Iterator[Installation]:
+    """PostgreSQL and Redis, two of `serve` and two of `work`, as on several machines that share a directory."""
+    backends = {"VOXFORGE_DATABASE_URL": postgres_server.create_database(), "VOXFORGE_REDIS_URL": redis_server}
+    with _running(Installation(tmp_path_factory.mktemp("scaled"), DEVELOPMENT | backends, scaled=True)) as running:
+        yield running
+
+
+@contextmanager
+def _running(installation: Installation) -> Iterator[Installation]:
+    try:
+        installation.start()
+        installation.new_key()
+        yield installation
     finally:
-        running.stop()
+        codes = installation.stop()
+    assert set(codes) == {0}  # each process stopped as it should
+
+
+@pytest.fixture(scope="session", params=["embedded", "scaled"])
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """One after the other: what works with one process works with several."""
+    running: Installation = request.getfixturevalue(request.param)
+    return running
 
 
 @pytest.fixture
 def client(installation: Installation) -> Iterator[httpx.Client]:
-    """An integration with its key."""
+    """An integration with its key; where there are two servers, it talks to them in turn."""
     with installation.client() as client:
         yield client
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,10 @@ import httpx
 
 from schema.settings import PREFIX
 
-_START_S = 30.0
+SCALED = 2
+"""How many of `serve`, and how many of `work`, a scaled installation has."""
+
+_START_S = 60.0
 _STOP_S = 15.0  # operator.md: a stop takes no longer
 
 
@@ -32,18 +36,21 @@ def free_port() -> int:
 
 @dataclass
 class Installation:
-    """A data directory, the settings over it, and the processes that run on it."""
+    """A data directory, the settings over it, and the processes that run on it.
+
+    Embedded it is `up`; scaled it is two of `serve`, each on a port of its own, and two of `work`.
+    """
 
     data: Path
     settings: dict[str, str]
     scaled: bool
-    port: int = field(default_factory=free_port)
+    urls: list[str] = field(init=False)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workspace: str = ""
     key: str = ""
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def __post_init__(self) -> None:
+        self.urls = [f"http://127.0.0.1:{free_port()}" for _ in range(SCALED if self.scaled else 1)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,37 +69,42 @@ class Installation:
 
     def start(self) -> None:
         """Start what this installation consists of, and wait until it answers."""
-        listen = ("--host", "127.0.0.1", "--port", str(self.port))
         if self.scaled:
             self.run("migrate")
-            if not json.loads(self.run("workspaces", "list", "--json")):
-                self.run("workspaces", "create", "--name", "Acme", "--plan", "enterprise")
-            self.spawn("serve", *listen)
-            self.spawn("work")
+            self.workspace = self.workspace or self.run(
+                "workspaces", "create", "--name", "Acme", "--plan", "enterprise"
+            )
+            for url in self.urls:
+                self.spawn("serve", *listen_at(url))
+                self.spawn("work")
         else:
-            self.spawn("up", *listen)
+            self.spawn("up", *listen_at(self.urls[0]))
         self.wait_ready()
 
-    def spawn(self, *words: str) -> subprocess.Popen[bytes]:
-        """One more process, its output in the data directory."""
+    def spawn(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
+        """One more process, its output in the data directory; `environment` is its own, over the installation's."""
         self.data.mkdir(parents=True, exist_ok=True)
-        with (self.data / f"{words[0]}.log").open("ab") as log:
+        with (self.data / f"{words[0]}-{len(self.processes)}.log").open("ab") as log:
             process = subprocess.Popen(
-                self.command(*words), env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(*words),
+                env=self.environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         self.processes.append(process)
         return process
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, *urls: str) -> None:
+        """Until every server answers, or those of `urls`."""
         deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline:
+        waiting = list(urls or self.urls)
+        while waiting:
+            assert time.monotonic() < deadline, f"not ready within {_START_S} s:\n{self.output()}"
             for process in self.processes:
                 assert process.poll() is None, self.output()
-            with suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
-                    return
+            waiting = [url for url in waiting if not _is_ready(url)]
             time.sleep(0.05)
-        raise AssertionError(f"not ready within {_START_S} s:\n{self.output()}")
 
     def output(self) -> str:
         return "\n".join(f"--- {path.name}\n{path.read_text()[-4_000:]}" for path in self.data.glob("*.log"))
@@ -115,14 +127,43 @@ class Installation:
 
     def new_key(self) -> str:
         """A key of the only workspace, made as an operator makes it; its plan is one without a rate limit."""
-        workspace = json.loads(self.run("workspaces", "list", "--json"))[0]["id"]
-        self.run("workspaces", "set-plan", workspace, "enterprise")
-        self.key = self.run("keys", "create", "--name", "test")
+        if not self.workspace:  # else it was made with that plan
+            self.workspace = json.loads(self.run("workspaces", "list", "--json"))[0]["id"]
+            self.run("workspaces", "set-plan", self.workspace, "enterprise")
+        self.key = self.run("keys", "create", "--name", "test", "--workspace", self.workspace)
         return self.key
 
-    def client(self) -> httpx.Client:
-        """An integration, with its key."""
-        return httpx.Client(base_url=f"{self.url}/api/v1", headers={"Authorization": f"Bearer {self.key}"}, timeout=10)
+    def client(self, *urls: str, key: str | None = None) -> httpx.Client:
+        """An integration, with its key; its requests go to the servers (those of `urls`, or all) in turn."""
+        urls = urls or tuple(self.urls)
+        headers = {"Authorization": f"Bearer {key or self.key}"}
+        return httpx.Client(base_url=f"{urls[0]}/api/v1", headers=headers, timeout=10, transport=_InTurn(urls))
+
+
+class _InTurn(httpx.HTTPTransport):
+    """Sends each request to the next of some servers, as a proxy in front of them would."""
+
+    def __init__(self, urls: Iterable[str]) -> None:
+        super().__init__()
+        self._servers = itertools.cycle([httpx.URL(url) for url in urls])
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        server = next(self._servers)
+        request.url = request.url.copy_with(host=server.host, port=server.port)
+        request.headers["Host"] = request.url.netloc.decode()
+        return super().handle_request(request)
+
+
+def listen_at(url: str) -> tuple[str, ...]:
+    """The options of `serve` and `up` for that address."""
+    address = httpx.URL(url)
+    return "--host", address.host, "--port", str(address.port)
+
+
+def _is_ready(url: str) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(f"{url}/readyz", timeout=2).status_code == 200
+    return False
 
 
 AGENT = {  # the document's own example

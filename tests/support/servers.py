@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sysconfig
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 
 _START_TIMEOUT_S = 30
+_STOP_TIMEOUT_S = 10
 _NOBODY = 65534
 
 # Stops the server and removes its directory when our end of the pipe closes, so that neither outlives even a
@@ -29,10 +31,12 @@ _WATCHED = ["/bin/sh", "-c", '"$@" <&- & read -r _; kill -INT $!; wait $!; rm -r
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server; its only user, `postgres`, needs no password."""
+    """A running server; its only user, `postgres`, needs no password. `start_again` is for one that was stopped."""
 
     port: int
     psql: Path
+    data: Path
+    start_again: Callable[[], object]
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
@@ -63,10 +67,20 @@ class PostgresServer:
         """Remove a database, also from under connections left open."""
         self.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
+    def stop_immediately(self) -> None:
+        """What `pg_ctl stop -m immediate` does: every process of the server ends as after a crash."""
+        lock = self.data / "postmaster.pid"
+        os.kill(int(lock.read_text().partition("\n")[0]), signal.SIGQUIT)
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while lock.exists():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not stop within {_STOP_TIMEOUT_S} s")
+            time.sleep(0.02)
+
 
 @contextlib.contextmanager
-def run_postgres() -> Iterator[PostgresServer]:
-    """Run a PostgreSQL server on a free port of the loopback address."""
+def run_postgres(**given: str) -> Iterator[PostgresServer]:
+    """Run a PostgreSQL server on a free port of the loopback address; `given` are settings of its own."""
     package = _postgres_package()
     psql = package / "pginstall" / "bin" / "psql"
     with _private_directory() as directory:
@@ -93,6 +107,7 @@ def run_postgres() -> Iterator[PostgresServer]:
                 "synchronous_commit": "off",
                 "full_page_writes": "off",
                 "timezone": "Asia/Kolkata",  # a server that is not on UTC, as many are not
+                **given,
             }
             return [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in settings.items())]
 
@@ -100,13 +115,17 @@ def run_postgres() -> Iterator[PostgresServer]:
             is_ready = psql.with_name("pg_isready")
             return subprocess.run([is_ready, "-q", "-h", "127.0.0.1", "-p", str(port)], check=False).returncode == 0
 
-        with _running("PostgreSQL", command, answers, directory, user) as port:
-            yield PostgresServer(port, psql)
+        def running(port: int | None = None) -> contextlib.AbstractContextManager[int]:
+            return _running("PostgreSQL", command, answers, directory, user, port)
+
+        with contextlib.ExitStack() as stack:
+            port = stack.enter_context(running())
+            yield PostgresServer(port, psql, data, lambda: stack.enter_context(running(port)))
 
 
 @contextlib.contextmanager
-def run_redis() -> Iterator[str]:
-    """Run a Redis server on a free port of the loopback address; yields its URL."""
+def run_redis(port: int | None = None) -> Iterator[str]:
+    """Run a Redis server on a port of the loopback address, a free one unless told; yields its URL."""
     program = _redis_program()
     with _private_directory() as directory:
 
@@ -119,8 +138,8 @@ def run_redis() -> Iterator[str]:
                 return connection.recv(7) == b"+PONG\r\n"
             return False
 
-        with _running("Redis", command, answers, directory) as port:
-            yield f"redis://127.0.0.1:{port}/0"
+        with _running("Redis", command, answers, directory, port=port) as taken:
+            yield f"redis://127.0.0.1:{taken}/0"
 
 
 @pytest.fixture(scope="session")
@@ -162,11 +181,12 @@ def _running(
     answers: Callable[[int], bool],
     directory: Path,
     user: int | None = None,
+    port: int | None = None,
 ) -> Iterator[int]:
     """Run a server until the block ends; yields its port."""
-    port = _free_port()
+    port = port or _free_port()
     log = directory / "log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [*_WATCHED, directory, *command(port)],
             stdin=subprocess.PIPE,
