@@ -10,9 +10,10 @@ from app.openapi.events import webhooks
 from app.openapi.facts import Facts
 from app.openapi.failures import ERROR, HEADERS, shared
 from app.openapi.inputs import Inputs
-from app.openapi.operations import Operations, path_of, tag_of
+from app.openapi.operations import IDEMPOTENCY_KEY, Operations, path_of, tag_of
 from app.rest.adapter import Endpoint, compile_endpoints
 from schema.graph.root import graphql_schema
+from schema.rules.idempotency import HEADER
 from schema.rules.keys import PREFIX as KEY_PREFIX
 from schema.rules.plans import PLANS
 from schema.settings import Settings
@@ -50,6 +51,7 @@ def document(settings: Settings, endpoints: Sequence[Endpoint] | None = None) ->
         "webhooks": events,
         "components": {
             "schemas": dict(sorted(components.schemas.items())),
+            "parameters": {HEADER: IDEMPOTENCY_KEY},
             "responses": shared(),
             "headers": HEADERS,
             "securitySchemes": {

@@ -28,9 +28,10 @@ from schema.settings import Settings
 COUNTED: Mapping[str, Counted] = {
     "CreateAgentInput": Counted.AGENTS,
     "CreateContactInput": Counted.CONTACTS,
+    "ImportContacts": Counted.CONTACTS,
     "CreateWebhookEndpointInput": Counted.WEBHOOK_ENDPOINTS,
 }
-"""The inputs that make what plans limit (decision K6)."""
+"""The inputs, and the operation without one, that make what plans limit (decision K6)."""
 
 
 class Facts:
@@ -127,7 +128,7 @@ _PARTS: Mapping[str, Mapping[str, Schema]] = {
         "on": {"items": {"enum": list(campaigns.RETRIABLE)}, "default": list(campaigns.RETRIABLE)},
     },
     "CreateCampaignInput": {"contactIds": _MANY},
-    "EnrolContactsInput": {"contactIds": _MANY, "contacts": _MANY},
+    "EnrolContactsInput": {"contactIds": _MANY, "contacts": _MANY, "all": {"description": "All that there are."}},
     "RotateWebhookSecretInput": {"overlapSeconds": {**keywords(OVERLAP_S), "default": DEFAULT_OVERLAP_S}},
     "TestWebhookEndpointInput": {"event": {"default": EventType.CALL_ENDED.value}},
 }
@@ -135,7 +136,17 @@ _WHOLE: Mapping[str, Schema] = {
     "CallWindowInput": {"description": "The two must differ. A window may cross midnight."},
     "RetryPolicyInput": {"description": "At most one delay for each retry, and at least one if there are retries."},
     "EnrolContactsInput": {
-        "description": f"Known contacts, new ones, or both; at most {campaigns.MAX_ENROLLED_A_REQUEST:,} together.",
-        "anyOf": [{"required": [name], "properties": {name: {"minItems": 1}}} for name in ("contactIds", "contacts")],
+        "description": f"Known contacts, new ones, or both, at most {campaigns.MAX_ENROLLED_A_REQUEST:,} together; "
+        "or all that there are.",
+        "anyOf": [
+            *(
+                {"required": [name], "properties": {name: {"minItems": 1}, "all": {"const": False}}}
+                for name in ("contactIds", "contacts")
+            ),
+            {
+                "required": ["all"],
+                "properties": {"all": {"const": True}, "contactIds": {"maxItems": 0}, "contacts": {"maxItems": 0}},
+            },
+        ],
     },
 }

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from app.body_limit import MIB
+from app.csv_body import NOT_CSV
 from app.openapi.components import Schema
 from app.responses import code_for
+from app.rest.idempotency import REPLAYED, STILL_RUNNING
 from schema.errors import ErrorCode
+from schema.rules.contact_import import MAX_BYTES
+from schema.rules.idempotency import HEADER
 from schema.rules.plans import PLANS, Counted, Plan
 
 ERROR: Schema = {
@@ -53,6 +58,10 @@ HEADERS: dict[str, Any] = {
         "description": 'The next page, `<…>; rel="next"`, while more is left.',
         "schema": {"type": "string"},
     },
+    REPLAYED: {
+        "description": f"Sent when the answer is that of an earlier request with the same `{HEADER}`.",
+        "schema": {"const": "true"},
+    },
 }
 RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
@@ -60,6 +69,7 @@ _SHARED = {
     400: ("BadRequest", "The request is not valid; the message says what is wrong."),
     401: ("Unauthorized", "The API key is missing, not valid, revoked or expired."),
     404: ("NotFound", "There is no such resource in this workspace, or one that the body refers to."),
+    409: ("StillRunning", f"Another request with this `{HEADER}` is still running."),
     413: ("TooLarge", "The body is larger than 1 MiB."),
     415: ("NotJson", "The body is not declared as `application/json`."),
     429: ("RateLimited", "Too many requests. Wait until `X-RateLimit-Reset`."),
@@ -69,6 +79,7 @@ _MESSAGES = {
     400: "maxCallDuration must be between 10 and 14400 seconds",
     401: "Missing or invalid API key",
     404: "Agent with id clx0a1b2c3d4e5f6g7h8i9j0k not found",
+    409: STILL_RUNNING,
     413: "The request body is larger than 1 MiB",
     415: "Content-Type must be application/json",
     429: "Too many requests: wait until X-RateLimit-Reset, then try again",
@@ -83,7 +94,8 @@ def headers(*names: str) -> dict[str, Any]:
 
 def shared() -> dict[str, Any]:
     """The error responses that read the same for every operation, by their name in the document."""
-    extra = {401: ("WWW-Authenticate",), 429: ("Retry-After", *RATE)}
+    kept = (REPLAYED, *RATE)
+    extra = {400: kept, 401: ("WWW-Authenticate",), 404: kept, 429: ("Retry-After", *RATE)}
     return {
         name: _failure(status, description, _MESSAGES[status], extra.get(status, RATE))
         for status, (name, description) in _SHARED.items()
@@ -93,6 +105,15 @@ def shared() -> dict[str, Any]:
 def failures(statuses: Iterable[int]) -> dict[str, Any]:
     """References to the shared responses of those statuses."""
     return {str(status): {"$ref": f"#/components/responses/{_SHARED[status][0]}"} for status in statuses}
+
+
+def csv_failures() -> dict[str, Any]:
+    """What a route of CSV says where others speak of JSON and of 1 MiB."""
+    size = f"larger than {MAX_BYTES // MIB} MiB"
+    return {
+        "413": _failure(413, f"The body is {size}.", f"The request body is {size}", RATE),
+        "415": _failure(415, "The body is not declared as CSV.", NOT_CSV, RATE),
+    }
 
 
 def forbidden(message: str) -> dict[str, Any]:
@@ -106,7 +127,7 @@ def limit_reached(counted: Counted) -> dict[str, Any]:
     said = ", ".join(f"{limit:,} ({plan.value.capitalize()})" for plan, limit in limits if limit is not None)
     plan, limit = limits[0]
     example = f"The {plan.value.capitalize()} plan allows {limit:,} {counted.value}"
-    return _failure(422, f"The plan allows no more {counted.value}: {said}.", example, RATE)
+    return _failure(422, f"The plan allows no more {counted.value}: {said}.", example, (REPLAYED, *RATE))
 
 
 def _failure(status: int, description: str, message: str, names: Iterable[str]) -> dict[str, Any]:

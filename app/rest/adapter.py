@@ -1,9 +1,10 @@
 """One handler for every REST route: the request becomes an operation's variables, the operation's answer the JSON.
 
 Five conventions stand in place of code for each route: (1) parameters of path and query go to the variable of that
-name, the JSON body, whole, to `$input`; the body reaches nothing else. (2) Text is read by the variable's type.
-(3) The answer is the operation's root field as selected. (4) Enums cross the wire by one rule (`app.rest.wire`).
-(5) The first error's code gives the status; any error is a failure. What does not fit together stops the start.
+name, the JSON body, whole, to `$input`, or CSV to `$csv`; the body reaches nothing else. (2) Text is read by the
+variable's type. (3) The answer is the operation's root field as selected. (4) Enums cross the wire by one rule
+(`app.rest.wire`). (5) The first error's code gives the status; any error is a failure. What does not fit together stops
+the start.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
@@ -21,18 +23,20 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from app.auth import context_of
+from app.csv_body import read_csv
 from app.json_body import read_json
 from app.responses import STATUS, JSONResponse, error_response
+from app.rest.idempotency import respond_once, sent_key
 from app.rest.inputs import read_input
 from app.rest.query import query_parameters, read_query
-from app.rest.routes import PREFIX, ROUTES, Route
+from app.rest.routes import CSV, PREFIX, ROUTES, Route
 from app.rest.wire import writer
 from schema.errors import ErrorCode, Invalid
 from schema.graph.context import Context
 from schema.graph.execution import Operation, compile_operations
+from schema.graph.idempotency import Keyed
 from schema.graph.root import graphql_schema, schema
 
-BODY = "input"
 _WITH_BODY = frozenset({"POST", "PATCH"})
 
 
@@ -48,11 +52,12 @@ class Endpoint:
         self.operation = operation
         variables = operation.variables
         names = re.findall(r"{(\w+)}", route.path)
-        self.path = {name: variables[name] for name in names if name in variables and name != BODY}
+        self.path = {name: variables[name] for name in names if name in variables and name != route.body}
         if len(self.path) != len(names):
             raise RouteError(f"{route.method} {route.path}: {operation.name} lacks a variable for a path parameter")
-        self.body = variables.get(BODY)
-        self.query = {name: each for name, each in variables.items() if name not in self.path and name != BODY}
+        self.body = variables.get(route.body)
+        self.takes_key = route.method == "POST"
+        self.query = {name: each for name, each in variables.items() if name not in self.path and name != route.body}
         if self.body and route.method not in _WITH_BODY:
             raise RouteError(f"{route.method} {route.path}: {operation.name} wants a body")
         if operation.is_mutation is (route.method == "GET"):
@@ -64,9 +69,19 @@ class Endpoint:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request. Raises the domain's errors; `app.exceptions` answers those."""
+        key = sent_key(request.scope) if self.takes_key else None
         sent = self._sent(request)
         variables = await self._variables(request, sent)
         context = context_of(request)
+        if key is None:
+            return await self._respond(request, context, sent, variables)
+        place = (self.route.path, *(str(variables[name]) for name in self.path))
+        respond = partial(self._respond, request, context, sent, variables)
+        return await respond_once(context, Keyed(self.operation, place, key, variables), respond)
+
+    async def _respond(
+        self, request: Request, context: Context, sent: Mapping[str, str], variables: Mapping[str, Any]
+    ) -> Response:
         value, errors = await self.operation.run(variables, context)
         if errors:
             return _failure(errors[0])
@@ -102,10 +117,13 @@ class Endpoint:
         return variables
 
     async def _read_body(self, request: Request, variables: dict[str, Any]) -> None:
+        if self.route.body == CSV:
+            variables[CSV] = await read_csv(request)
+            return
         required = self.body is not None and self.body.required
         value = await read_json(request, optional=not required)
         if self.body and (required or value is not None):
-            variables[BODY] = read_input(self.body.type, value)
+            variables[self.route.body] = read_input(self.body.type, value)
         elif isinstance(value, dict):
             for name in value:
                 raise Invalid(f"Unknown field '{name[:100]}'")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PREFIX = "/api/v1"
+INPUT, CSV = "input", "csv"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One row. Parameters of the path and the query are the operation's variables; the JSON body is its `$input`.
 
+    `body`: the variable that takes the body, where that is not `input`: `csv` takes CSV as text.
     `page`: the answer is the bare array of the page's `nodes`; `X-Total-Count` and `Link` say the rest (decision R2).
     `location`: what the created resource is below, when that is not the path itself.
     """
@@ -21,6 +23,7 @@ class Route:
     status: int = 200
     page: bool = False
     location: str | None = None
+    body: str = INPUT
 
 
 # Of two rows that fit a request, the first answers.
@@ -46,6 +49,7 @@ ROUTES = (
     Route("PATCH", "/appointments/{id}", "UpdateAppointment"),
     Route("GET", "/contacts", "ListContacts", page=True),
     Route("POST", "/contacts", "CreateContact", 201),
+    Route("POST", "/contacts/import", "ImportContacts", body=CSV),
     Route("GET", "/contacts/{id}", "GetContact"),
     Route("PATCH", "/contacts/{id}", "UpdateContact"),
     Route("DELETE", "/contacts/{id}", "DeleteContact", 204),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias, TypeVar, cast
 
 import strawberry
@@ -11,8 +12,9 @@ from sqlmodel import col
 from strawberry.dataloader import DataLoader
 
 from schema.errors import Unauthenticated
+from schema.graph.unit_of_work import UnitOfWork
 from schema.runtime import Runtime, Snapshot, Transaction, Viewer
-from schema.services import deliveries
+from schema.services import deliveries, slots
 from schema.services.keys import BAD_KEY
 from schema.tables import DeliveryAttempt, Event, Owned
 
@@ -29,7 +31,9 @@ class Context:
         self.runtime = runtime
         self._viewer = viewer
         self.request_id = request_id
+        self._unit: UnitOfWork | None = None
         self._rows: dict[type[Owned], DataLoader[str, Any]] = {}
+        self._live: asyncio.Future[Mapping[str, int]] | None = None
         self.attempts: DataLoader[str, list[DeliveryAttempt]] = DataLoader(self._load_attempts, max_batch_size=_BATCH)
         self.events: DataLoader[str, Event] = DataLoader(self._load_events, max_batch_size=_BATCH)
 
@@ -42,11 +46,27 @@ class Context:
 
     def read(self) -> Snapshot:
         """Reads of the viewer's workspace."""
-        return self.runtime.snapshot(self.viewer)
+        return self._unit.read() if self._unit else self.runtime.snapshot(self.viewer)
 
     def write(self) -> AbstractAsyncContextManager[Transaction]:
-        """One unit of work in the viewer's workspace."""
-        return self.runtime.transaction(self.viewer)
+        """One unit of work in the viewer's workspace, or a part of the one that the whole operation is."""
+        return self._unit.write() if self._unit else self.runtime.transaction(self.viewer)
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
+        """Inside, all that is written is one transaction, committed at the end or, if the block raises, undone."""
+        async with AsyncExitStack() as stack:
+            self._unit = UnitOfWork(self.runtime, self.viewer, stack)
+            try:
+                yield self._unit
+            finally:
+                self._unit = None
+
+    async def live_calls(self, campaign_id: str) -> int:
+        """A campaign's calls under way; counted once for all campaigns that are asked about."""
+        if self._live is None:
+            self._live = asyncio.ensure_future(slots.live_calls(self.read()))
+        return (await self._live).get(campaign_id, 0)
 
     async def row(self, table: type[T], id: str | None) -> T | None:
         """A row that another refers to, batched; deleted ones too, since what refers to them stays readable (A2)."""

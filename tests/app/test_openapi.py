@@ -45,7 +45,7 @@ def test_every_schema_compiles() -> None:
 def test_no_component_is_described_for_nobody() -> None:
     used = {reference["$ref"] for reference in references_in(DOCUMENT)}
 
-    for kind in ("schemas", "responses", "headers"):
+    for kind in ("schemas", "parameters", "responses", "headers"):
         assert {f"#/components/{kind}/{name}" for name in DOCUMENT["components"][kind]} <= used
 
 

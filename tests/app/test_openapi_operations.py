@@ -75,6 +75,28 @@ def test_a_path_parameter_is_required() -> None:
     assert (parameter["name"], parameter["in"], parameter["required"]) == ("id", "path", True)
 
 
+def test_every_post_takes_an_idempotency_key_and_nothing_else_does() -> None:
+    """R10."""
+    for method, path, operation in DESCRIPTION.operations():
+        named = [DESCRIPTION.resolve(each)["name"] for each in operation.get("parameters", [])]
+        success = operation["responses"][min(operation["responses"])]
+        is_post = method == "POST"
+
+        assert ("Idempotency-Key" in named) is is_post, path
+        assert ("409" in operation["responses"]) is is_post, path
+        assert ("Idempotent-Replayed" in success["headers"]) is is_post, path
+
+
+@pytest.mark.parametrize(
+    ("key", "is_taken"), [("7", True), ("~" * 255, True), ("", False), ("~" * 256, False), ("a b", False), ("é", False)]
+)
+def test_an_idempotency_key_has_the_shape_of_the_rule(key: str, is_taken: bool) -> None:
+    parameter = DESCRIPTION.document["components"]["parameters"]["Idempotency-Key"]
+
+    assert (parameter["in"], parameter.get("required", False)) == ("header", False)
+    assert DESCRIPTION.validator(parameter["schema"]).is_valid(key) is is_taken
+
+
 # --- bodies ---
 
 
@@ -95,6 +117,29 @@ def test_a_body_has_the_bounds_and_defaults_of_the_rules() -> None:
     assert properties["voice"]["default"] == "jennifer"
     assert properties["language"]["default"] == "en-US"
     assert properties["isActive"] == {"type": "boolean", "default": True}
+
+
+def test_a_body_of_csv_is_text() -> None:
+    operation = OPERATIONS["ImportContacts"]
+    parameters = {DESCRIPTION.resolve(each)["name"]: DESCRIPTION.resolve(each) for each in operation["parameters"]}
+
+    assert operation["requestBody"]["required"] is True
+    ((media_type, content),) = operation["requestBody"]["content"].items()
+    assert (media_type, content["schema"]["type"]) == ("text/csv", "string")
+    assert list(parameters) == ["mode", "dryRun", "campaignId", "Idempotency-Key"]
+    assert parameters["mode"]["schema"]["default"] == "all-or-nothing"
+    assert parameters["dryRun"]["schema"] == {"type": "boolean", "default": False}
+    assert operation["responses"]["413"]["description"] == "The body is larger than 25 MiB."
+    assert operation["responses"]["415"]["description"] == "The body is not declared as CSV."
+
+
+def test_who_is_enrolled_is_said_in_one_of_three_ways() -> None:
+    body = DESCRIPTION.body("POST", "/api/v1/campaigns/{id}/contacts")
+
+    for good in ({"contactIds": ["c"]}, {"contacts": [{"phoneNumber": "+15551234567"}], "all": False}, {"all": True}):
+        assert body.is_valid(good), good
+    for bad in ({}, {"all": False}, {"all": True, "contactIds": ["c"]}, {"contactIds": []}, {"all": None}):
+        assert not body.is_valid(bad), bad
 
 
 def test_only_what_the_rules_let_be_null_may_be_null() -> None:
@@ -235,16 +280,17 @@ def test_what_is_made_has_a_location_and_links() -> None:
     ("operation", "statuses"),
     [
         ("ListAgents", "200 400 401 403 429 500"),
-        ("CreateAgent", "201 400 401 403 413 415 422 429 500"),
+        ("CreateAgent", "201 400 401 403 409 413 415 422 429 500"),
         ("UpdateAgent", "200 400 401 403 404 413 415 429 500"),
         ("DeleteAgent", "204 400 401 403 404 429 500"),
-        ("CreateCall", "201 400 401 403 404 413 415 429 500"),
-        ("HangUpCall", "200 400 401 403 404 413 415 429 500"),
-        ("CreateContact", "201 400 401 403 413 415 422 429 500"),
+        ("CreateCall", "201 400 401 403 404 409 413 415 429 500"),
+        ("HangUpCall", "200 400 401 403 404 409 413 415 429 500"),
+        ("CreateContact", "201 400 401 403 409 413 415 422 429 500"),
+        ("ImportContacts", "200 400 401 403 404 409 413 415 422 429 500"),
         ("UpdateContact", "200 400 401 403 404 413 415 429 500"),
-        ("EnrolContacts", "200 400 401 403 404 413 415 422 429 500"),
-        ("CreateWebhook", "201 400 401 403 413 415 422 429 500"),
-        ("AddDoNotCall", "201 400 401 403 413 415 429 500"),
+        ("EnrolContacts", "200 400 401 403 404 409 413 415 422 429 500"),
+        ("CreateWebhook", "201 400 401 403 409 413 415 422 429 500"),
+        ("AddDoNotCall", "201 400 401 403 409 413 415 429 500"),
     ],
 )
 def test_an_operation_lists_the_statuses_it_can_answer(operation: str, statuses: str) -> None:

@@ -23,6 +23,7 @@ from schema.services import (
     deliveries,
     dialing,
     do_not_call,
+    enrolment,
     idempotency,
     keys,
     phone_numbers,
@@ -58,6 +59,12 @@ async def workspace(runtime: Runtime, *, name: str = "Acme", plan: Plan = Plan.E
     async with runtime.transaction(None) as tx:
         row = await workspaces.create(tx, name=name, plan=plan)
     return Viewer(row.id, plan)
+
+
+async def plan(runtime: Runtime, viewer: Viewer, plan: Plan) -> None:
+    """The workspace pays for another plan from now on."""
+    async with runtime.transaction(None) as tx:
+        await workspaces.set_plan(tx, viewer.workspace_id, plan)
 
 
 async def key(runtime: Runtime, viewer: Viewer, **given: Any) -> tuple[ApiKey, str]:
@@ -103,6 +110,12 @@ async def campaign(runtime: Runtime, viewer: Viewer, **given: Any) -> Campaign:
         return await campaigns.create(tx, {"name": "Spring", **given})
 
 
+async def enrolled(runtime: Runtime, viewer: Viewer, row: Campaign, ids: list[str]) -> None:
+    """Those contacts are in the campaign, too."""
+    async with runtime.transaction(viewer) as tx:
+        await enrolment.add(tx, row.id, await enrolment.checked(ids))
+
+
 async def appointment(runtime: Runtime, viewer: Viewer, **given: Any) -> Appointment:
     """An hour with a contact of its own, a day from now unless told."""
     if "contact_id" not in given:
@@ -134,11 +147,11 @@ async def _called(runtime: Runtime, viewer: Viewer, campaign_id: str, to: str) -
     """A contact enrolled in the campaign, whose turn it was."""
     async with runtime.transaction(viewer) as tx:
         person = await contacts.create(tx, {"phone_number": to})
-        enrolment = await campaigns.enrol(tx, campaign_id, contact_ids=[person.id])
+        added = await enrolment.add(tx, campaign_id, await enrolment.checked([person.id]))
         enrolled = await tx.first(tx.select(CampaignContact).where(col(CampaignContact.contact_id) == person.id))
         assert enrolled is not None
         progress.begin(enrolled)
-        enrolment.campaign.cursor = enrolled.position
+        added.campaign.cursor = enrolled.position
         return person.id
 
 
@@ -217,7 +230,7 @@ async def everything(runtime: Runtime, viewer: Viewer) -> None:
         await do_not_call.add(tx, {"phone_number": number()})
         await users.create(tx, address=f"{new_id(tx.now)}@example.com", role="owner")
         await deliveries.settle(tx, [answer(out, tx.now, status_code=500) for out in sent])
-        await idempotency.reserve(tx, reservation_id(viewer.workspace_id, ["/calls"], "order-1"), fingerprint({}))
+        await idempotency.reserve(tx, reservation_id(viewer.workspace_id, ["/calls"], "seeded"), fingerprint({}))
 
 
 def answer(

@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from app.rest.adapter import Endpoint, RouteError, compile_endpoints
-from app.rest.routes import ROUTES, Route
+from app.rest.routes import CSV, ROUTES, Route
 from schema.graph.execution import OperationError
 
 LIST = """query ListAgents($limit: Int, $offset: Int) {
@@ -18,6 +18,12 @@ GET = "query GetAgent($id: ID!) { agent(id: $id) { id } }"
 CREATE = "mutation CreateAgent($input: CreateAgentInput!) { createAgent(input: $input) { id } }"
 UPDATE = "mutation UpdateAgent($id: ID!, $input: UpdateAgentInput!) { updateAgent(id: $id, input: $input) { id } }"
 HANG_UP = "mutation HangUp($id: ID!) { hangUpCall(id: $id) { id } }"
+
+
+IMPORT = """mutation Import($csv: String!, $dryRun: Boolean! = false) {
+  importContacts(csv: $csv, dryRun: $dryRun) { rows }
+}
+"""
 
 
 def compiled(route: Route, text: str) -> Endpoint:
@@ -37,9 +43,11 @@ def test_every_row_has_its_operation_and_every_operation_its_row() -> None:
 
 def test_what_is_known_of_an_endpoint() -> None:
     update = compiled(Route("PATCH", "/agents/{id}", "UpdateAgent"), UPDATE)
+    imports = compiled(Route("POST", "/contacts/import", "Import", body=CSV), IMPORT)
     listing = compiled(Route("GET", "/agents", "ListAgents", page=True), LIST)
 
     assert (list(update.path), list(update.query), update.body is not None) == (["id"], [], True)
+    assert (list(imports.path), list(imports.query), imports.body is not None) == ([], ["dryRun"], True)
     assert (list(listing.path), list(listing.query), listing.body) == ([], ["limit", "offset"], None)
 
 
