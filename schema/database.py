@@ -11,10 +11,11 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import asyncpg
-from sqlalchemy import DateTime, Dialect, MetaData, String, event
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, event, exc
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
@@ -22,6 +23,7 @@ from sqlalchemy.types import TypeDecorator
 
 from schema.reading import PostgresReader, Reader, SqliteReader, StatementCache
 from schema.settings import Settings
+from schema.writing import SqliteWriter
 
 # What a database that is away, restarting or overloaded raises, from the engine and from the readers' drivers.
 DATABASE_ERRORS: tuple[type[Exception], ...] = (
@@ -33,6 +35,35 @@ DATABASE_ERRORS: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
 )
+
+# What is wrong with a statement or its values, and would be wrong again.
+_OUR_FAULT: tuple[type[Exception], ...] = (
+    exc.IntegrityError,
+    exc.DataError,
+    exc.ProgrammingError,
+    exc.NotSupportedError,
+    asyncpg.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+)
+_FAULTY_STATES = ("21", "22", "23", "42")
+"""Classes of SQLSTATE: cardinality, data, constraint, syntax or access."""
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether one of DATABASE_ERRORS is the database's state (away, restarting, full, locked), which may be over soon.
+
+    False for what is wrong with the statement or its values: trying again would fail again.
+    """
+    if isinstance(error, exc.SQLAlchemyError) and not isinstance(error, exc.DBAPIError):
+        return isinstance(error, exc.TimeoutError | exc.DisconnectionError)
+    causes = [error, getattr(error, "orig", None), getattr(getattr(error, "orig", None), "__cause__", None)]
+    states = [str(getattr(cause, "sqlstate", None) or "") for cause in causes]
+    return not any(isinstance(cause, _OUR_FAULT) for cause in causes) and not any(
+        state.startswith(_FAULTY_STATES) for state in states
+    )
+
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -140,11 +171,14 @@ class OpenGate:
 
 
 class Database:
-    """The engine, reader and gate of one event loop (an engine shared by two loops fails)."""
+    """The engine, reader, gate and (on SQLite) writer of one event loop; an engine shared by two loops fails."""
 
-    def __init__(self, engine: AsyncEngine, reader: Reader, gate: WriterGate | OpenGate) -> None:
+    def __init__(
+        self, engine: AsyncEngine, reader: Reader, gate: WriterGate | OpenGate, writer: SqliteWriter | None = None
+    ) -> None:
         self.engine = engine
         self.gate = gate
+        self.writer = writer
         self.dialect = engine.dialect
         self._reader = reader
         self._statements = StatementCache(engine.dialect)
@@ -160,6 +194,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection of this loop."""
+        if self.writer is not None:
+            await self.writer.close()
         await self._reader.close()
         await self.engine.dispose()
 
@@ -172,8 +208,11 @@ def open_database(settings: Settings) -> Database:
     if settings.dialect == "sqlite":
         path = str(settings.sqlite_path.resolve())
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=1, max_overflow=0, pool_timeout=60)
-        _configure_sqlite(engine, settings.sqlite_synchronous)
-        return Database(engine, SqliteReader(path), _gates.setdefault(path, WriterGate()))
+        _configure_sqlite(engine.sync_engine, settings.sqlite_synchronous)
+        _begin_immediate(engine.sync_engine)
+        gate = _gates.setdefault(path, WriterGate())
+        writer = SqliteWriter(path, gate, partial(_configure_sqlite, synchronous=settings.sqlite_synchronous))
+        return Database(engine, SqliteReader(path), gate, writer)
     dsn = settings.database_url.get_secret_value() if settings.database_url else "postgresql://"
 
     async def connect() -> asyncpg.Connection:
@@ -186,8 +225,8 @@ def open_database(settings: Settings) -> Database:
     return Database(engine, PostgresReader(dsn), OpenGate())
 
 
-def _configure_sqlite(engine: AsyncEngine, synchronous: str) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
+def _configure_sqlite(engine: Engine, synchronous: str) -> None:
+    @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
@@ -195,14 +234,16 @@ def _configure_sqlite(engine: AsyncEngine, synchronous: str) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "invalidate")
+    @event.listens_for(engine, "invalidate")
     def invalidate(connection: Any, _record: Any, _error: Any) -> None:
         # A task that was cancelled inside a transaction: closing alone may leave the write lock with a statement that
         # somebody's traceback still holds, and every write of this process would wait for it.
         if connection is not None:
             connection.rollback()
 
-    @event.listens_for(engine.sync_engine, "begin")
+
+def _begin_immediate(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         # A read lock that is upgraded later is how "database is locked" is made: take the write lock at once.
         connection.exec_driver_sql("BEGIN IMMEDIATE")

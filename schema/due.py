@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, func, select, update
 from sqlmodel import col
 
 from schema.runtime import Runtime, Transaction
@@ -41,6 +43,7 @@ async def lease(
     runtime: Runtime, table: type[Job], *, limit: int, seconds: float, where: Sequence[ColumnElement[bool]] = ()
 ) -> list[Lease]:
     """Take up to `limit` due rows, oldest first, for `seconds`; `where` leaves out those not wanted now."""
+    await _follow_clock(runtime, table, seconds)
     now = runtime.clock.now()
     due = select(col(table.id)).where(col(table.due_at) <= now, *where).order_by(col(table.due_at)).limit(limit)
     if runtime.database.is_sqlite:
@@ -48,29 +51,79 @@ async def lease(
             return []  # a probe costs no write lock
     else:
         due = due.with_for_update(skip_locked=True)
+    return await runtime.perform(None, _take, table, due, seconds)
+
+
+_STRADDLED_S = 10.0  # a transaction that began before the clock was set back may write its instants so much later
+_AFTERMATH_S = 90.0  # leases, and the first step of the ladder, reach no further
+
+
+@dataclass(slots=True)
+class _Look:
+    """When a queue was last looked at, and when its clock was seen to have been set back: what it would have said."""
+
+    at: datetime
+    monotonic: float
+    before: datetime | None = None
+    seen: float = 0.0
+
+
+_looks: WeakKeyDictionary[Runtime, dict[type[Job], _Look]] = WeakKeyDictionary()
+
+
+async def _follow_clock(runtime: Runtime, table: type[Job], lease_s: float) -> None:
+    """What was due when the clock was set back is due now: else it would wait for as long as the clock was wrong.
+
+    For a while the clock as it was is followed, too, for what was written by it and is due soon. Rows due by less than
+    a lease from now are left: others may hold them by the clock as it is. What was to come later keeps its instant.
+    """
+    now, monotonic = runtime.clock.now(), runtime.clock.monotonic()
+    looks = _looks.setdefault(runtime, {})
+    look = looks.setdefault(table, _Look(now, monotonic))
+    unchanged, held_until = look.at + timedelta(seconds=monotonic - look.monotonic), now + timedelta(seconds=lease_s)
+    if unchanged > held_until:
+        await _bring_back(runtime, table, held_until, unchanged)
+        look.before, look.seen = unchanged, monotonic
+    elif look.before is not None and monotonic - look.seen < _AFTERMATH_S:
+        after = max(held_until, look.before - timedelta(seconds=_STRADDLED_S))
+        await _bring_back(runtime, table, after, look.before + timedelta(seconds=monotonic - look.seen))
+    look.at, look.monotonic = now, monotonic
+
+
+async def _bring_back(runtime: Runtime, table: type[Job], after: datetime, until: datetime) -> None:
+    due_at = col(table.due_at)
+    left = select(col(table.id)).where(due_at > after, due_at <= until)
+    if await runtime.database.read(left.limit(1)):
+        await runtime.perform(None, _make_due, table, left)
+
+
+async def _make_due(tx: Transaction, table: type[Job], left: Select[str]) -> None:
+    if not tx.runtime.database.is_sqlite:
+        left = left.with_for_update(skip_locked=True)
+    rows = left.cte("left_behind")
+    statement = update(table).where(col(table.id).in_(select(rows.c.id))).values(due_at=tx.now)
+    await tx.execute(statement.execution_options(synchronize_session=False))
+
+
+async def _take(tx: Transaction, table: type[Job], due: Select[str], seconds: float) -> list[Lease]:
     # PostgreSQL may run a subquery again for every row, and then finds others than the first time; a CTE runs once.
     taken = due.cte("taken")
-    async with runtime.transaction(None) as tx:
-        until = tx.now + timedelta(seconds=seconds)
-        statement = (
-            update(table)
-            .where(col(table.id).in_(select(taken.c.id)))
-            .values(version=table.version + 1, due_at=until)
-            .returning(col(table.id), col(table.version))
-            .execution_options(synchronize_session=False)
-        )
-        return [Lease(id, version, until) for id, version in (await tx.execute(statement)).all()]
+    until = tx.now + timedelta(seconds=seconds)
+    statement = (
+        update(table)
+        .where(col(table.id).in_(select(taken.c.id)))
+        .values(version=table.version + 1, due_at=until)
+        .returning(col(table.id), col(table.version))
+        .execution_options(synchronize_session=False)
+    )
+    return [Lease(id, version, until) for id, version in (await tx.execute(statement)).all()]
 
 
 async def settle(tx: Transaction, table: type[Job], held: Lease, *, due_at: datetime | None, **values: Any) -> Lease:
     """Write a result and say when the row is due again (None: finished). Raises Fenced if the lease was lost."""
-    statement = (
-        update(table)
-        .where(col(table.id) == held.id, col(table.version) == held.version)
-        .values(version=held.version + 1, due_at=due_at, **values)
-        .execution_options(synchronize_session=False)
-    )
-    if (await tx.execute(statement)).rowcount != 1:
+    values = {"due_at": due_at, **values}
+    row = {"held_id": held.id, "held_version": held.version, **values}
+    if (await tx.execute(_settling(table, tuple(values)), [row])).rowcount != 1:
         raise Fenced(f"{table.NOUN} {held.id} is no longer held at version {held.version}")
     return Lease(held.id, held.version + 1, due_at or held.until)
 
@@ -89,21 +142,29 @@ async def settle_many(tx: Transaction, table: type[Job], results: Sequence[tuple
         return
     in_order = sorted(results, key=lambda result: result[0].id)  # or two of these may deadlock
     rows = [{"held_id": held.id, "held_version": held.version, **values} for held, values in in_order]
-    named: dict[str, Any] = {name: bindparam(name) for name in results[0][1]}
+    await tx.execute(_settling(table, tuple(results[0][1])), rows)
+
+
+@cache
+def _settling(table: type[Job], names: tuple[str, ...]) -> Update:
+    """The fenced update of those columns; made once, because making it takes as long as running it."""
     target = table.__table__  # type: ignore[attr-defined]  # the plain table: the session's own bulk update knows no fence
-    statement = (
+    named: dict[str, Any] = {name: bindparam(name) for name in names}
+    return (
         update(target)
         .where(target.c.id == bindparam("held_id"), target.c.version == bindparam("held_version"))
         .values(version=target.c.version + 1, **named)
     )
-    await tx.execute(statement, rows)
 
 
 async def put_back(runtime: Runtime, table: type[Job], leases: Sequence[Lease]) -> None:
     """Make leased rows due again now: nobody is going to work on them. Those no longer held are left alone."""
     if leases:
-        async with runtime.transaction(None) as tx:
-            await settle_many(tx, table, [(held, {"due_at": tx.now}) for held in leases])
+        await runtime.perform(None, _put_back, table, leases)
+
+
+async def _put_back(tx: Transaction, table: type[Job], leases: Sequence[Lease]) -> None:
+    await settle_many(tx, table, [(held, {"due_at": tx.now}) for held in leases])
 
 
 @dataclass(frozen=True, slots=True)

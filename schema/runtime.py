@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 from sqlalchemy import CursorResult, Select, func, or_, select, update
@@ -143,6 +144,11 @@ class Transaction(Reads):
         insert = sqlite.insert if self.runtime.database.is_sqlite else postgresql.insert
         await self.session.execute(insert(table).on_conflict_do_nothing(), rows)
 
+    async def insert_once(self, table: type[T], values: Mapping[str, Any]) -> bool:
+        """Insert one row unless a unique constraint refuses it; whether it was new."""
+        statement = _inserting(table, self.runtime.database.is_sqlite)
+        return (await self.execute(statement, [dict(values)])).rowcount == 1
+
     def add(self, row: T) -> T:
         """Insert the row when the transaction flushes."""
         self.session.add(row)
@@ -190,6 +196,13 @@ class Transaction(Reads):
     def ring(self, queue: str) -> None:
         """After the commit, wake whoever works on `queue`; never needed for correctness."""
         self._rings.add(queue)
+
+
+@cache
+def _inserting(table: type[Table], is_sqlite: bool) -> Executable:
+    """Made once, because making it takes as long as running it."""
+    insert = sqlite.insert if is_sqlite else postgresql.insert
+    return insert(table.__table__).on_conflict_do_nothing()  # type: ignore[attr-defined]
 
 
 class Runtime:

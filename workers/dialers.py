@@ -56,8 +56,7 @@ class Dialers:
 
     async def _tick(self, held: Lease) -> None:
         try:
-            async with self._runtime.transaction(Viewer(held.id)) as tx:
-                await dialer.tick(tx, held)
+            await self._runtime.perform(Viewer(held.id), dialer.tick, held)
         except Fenced:
             log.info("another worker looks at the workspace", workspace_id=held.id)
         except DATABASE_ERRORS as error:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import structlog
 
-from schema.due import Lease
 from schema.rules.calls import AnsweredBy, CallPhase, EndReason
 from schema.runtime import Runtime, Viewer
-from schema.services import dialing
 from schema.services.dialing import LEASE_S
+from schema.services.holding import IsAnswered, Note, Rings, Said
 from schema.tables import Agent, Call
 from workers.actions import CallActions
 from workers.carriers.base import (
@@ -33,12 +32,16 @@ from workers.conversation.brain import AgentBrief, Brain
 from workers.conversation.loop import Conclusion, Turn, converse
 from workers.conversation.tools import Toolbox
 from workers.dialing import attempt_id
+from workers.holding import Hold
 
 log = structlog.get_logger("voxforge.calls")
 
 KEEP_EVERY_S = LEASE_S / 3
 SILENCE_TIMEOUT_S = 10.0
 ENDING_WITHIN_S = 5.0  # for the carrier to confirm a hang-up, before it is asked
+ATTACH_AFTER_S = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each try to attach to a leg; a carrier that still cannot then is not worth waiting for."""
+HANG_UP_TRIES = 3
 
 
 class LiveCall:
@@ -48,18 +51,16 @@ class LiveCall:
         self,
         *,
         runtime: Runtime,
-        viewer: Viewer,
+        hold: Hold,
         carrier: Carrier,
         brain: Brain,
         call: Call,
         agent: Agent,
-        held: Lease,
         reference: str,
     ) -> None:
-        self.held = held
         self.message_left = False
         self._runtime = runtime
-        self._viewer = viewer
+        self._hold = hold
         self._carrier = carrier
         self._brain = brain
         self._call = call
@@ -67,37 +68,57 @@ class LiveCall:
         self._reference = reference
         self._attempt = attempt_id(call)
         self._turns = [Turn.from_line(line) for line in call.transcript or []]
-        self._writing = asyncio.Lock()
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._talk: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._seen: set[str] = set()
         self._reason: EndReason | None = None  # ours, once we have ended the leg
+        self._is_hanging_up = False
         self.answered_by: AnsweredBy | None = call.answered_by
         self.answered_at = call.answered_at
 
     async def run(self) -> Ending:
-        """Carry the call to its end. Raises Fenced when somebody else has taken it over, DATABASE_ERRORS."""
-        session = await self._carrier.attach(self._reference)
+        """Carry the call to its end. Raises Fenced when somebody else has taken it over, DATABASE_ERRORS, CarrierError.
+
+        A carrier that cannot be asked at the moment is asked again.
+        """
+        session = None
         try:
-            self._start(self._apply_events(session))
             self._start(self._keep())
-            leg = await self._carrier.find(self._attempt)
-            if leg is not None:
-                await self._catch_up(leg, session)
+            if self._call.hangup_requested:
+                self._start(self._hang_up(EndReason.CANCELLED))
+            session = await self._attach()
+            if session is not None:
+                self._start(self._apply_events(session))
+                leg = await self._find()
+                if leg is not None:
+                    await self._catch_up(leg, session)
             return await self._ending
         finally:
-            async with self._writing:  # a task that is cancelled inside a transaction costs its connection
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
-            await session.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if session is not None:
+                await session.close()
 
     def look_now(self) -> None:
         """Somebody may want this call ended."""
-        self._start(self._look())
+        self._start(self._write(Note))
 
     # --- what the carrier says ---
+
+    async def _attach(self) -> LegSession | None:
+        """None when the call was over before the carrier could."""
+        failure: CarrierError | None = None
+        for delay in ATTACH_AFTER_S:
+            if await self._over_within(delay):
+                return None
+            try:
+                return await self._carrier.attach(self._reference)
+            except CarrierError as error:
+                failure = error
+                log.warning("the carrier could not attach to a leg", call_id=self._call.id, error=type(error).__name__)
+        raise failure or CarrierError("the carrier was not asked")
 
     async def _apply_events(self, session: LegSession) -> None:
         async for event in session.events():
@@ -108,7 +129,7 @@ class LiveCall:
     async def _apply(self, event: CarrierEvent, session: LegSession) -> None:
         match event:
             case Ringing():
-                await self._write(dialing.ringing)
+                await self._write(Rings)
             case Answered(by=by, at=at):
                 await self._answered(session, by=by, at=at)
             case Ended(ending=ending):
@@ -123,20 +144,20 @@ class LiveCall:
         elif leg.state is LegState.ANSWERED and leg.answered_at is not None:
             await self._answered(session, by=leg.answered_by or AnsweredBy.UNKNOWN, at=leg.answered_at)
         elif leg.state is LegState.RINGING:
-            await self._write(dialing.ringing)
+            await self._write(Rings)
 
-    async def _answered(self, session: LegSession, *, by: AnsweredBy, at: Any) -> None:
+    async def _answered(self, session: LegSession, *, by: AnsweredBy, at: datetime) -> None:
         if self._talk is not None or self._ending.done():
             return
         was_talking = self._call.phase is CallPhase.ANSWERED
         self.answered_at, self.answered_by = self.answered_at or at, by
         self._talk = self._start(self._converse(session, by, resumed=was_talking))
-        await self._write(dialing.answered, at=at, by=by)
+        await self._write(IsAnswered, at=at, by=by)
 
     async def _over_once_told(self, ending: Ending) -> None:
         """A conversation under way learns of the end too, and knows better why they hung up: wait for its word."""
         if self._talk is not None and self._reason is None:
-            await asyncio.wait({self._talk}, timeout=ENDING_WITHIN_S)
+            await self._within(ENDING_WITHIN_S, self._talk)
         self._over(ending)
 
     def _over(self, ending: Ending) -> None:
@@ -158,7 +179,9 @@ class LiveCall:
             tools=tuple(self._agent.tools),
             now=self._runtime.clock.now(),
         )
-        actions = CallActions(self._runtime, self._viewer, self._call, self._carrier, self._reference)
+        actions = CallActions(
+            self._runtime, Viewer(self._call.workspace_id), self._call, self._carrier, self._reference
+        )
         try:
             conclusion = await converse(
                 session.media,
@@ -190,44 +213,49 @@ class LiveCall:
 
     async def _heard(self, turn: Turn) -> None:
         self._turns.append(turn)
-        lines = [line.as_line() for line in self._turns]
-        await self._write(dialing.heard, lines)
+        await self._write(Said, [line.as_line() for line in self._turns])
 
     # --- keeping hold of it, and ending it ---
 
     async def _keep(self) -> None:
-        """Renew the lease, obey a hang-up, and ask the carrier now and then: its last word may have been lost."""
+        """Renew the lease, and ask the carrier now and then: its last word may have been lost."""
         while not self._ending.done():
-            await self._look()
+            if self._hold.lease.left_s(self._runtime.clock.now()) < LEASE_S - KEEP_EVERY_S / 2:
+                await self._write(Note)
             leg = await self._find()
             if leg is not None and leg.ending is not None:
                 await self._over_once_told(leg.ending)
-            await self._runtime.clock.sleep(KEEP_EVERY_S)
+            await self._over_within(KEEP_EVERY_S)
 
-    async def _look(self) -> None:
-        async with self._writing, self._runtime.transaction(self._viewer) as tx:
-            self.held, wanted = await dialing.keep(tx, self.held)
-        if wanted:
-            await self._hang_up(EndReason.CANCELLED)
+    async def _write(self, make: Any, *args: Any, **given: Any) -> None:
+        """Write down what happened, and obey whoever wants the call ended."""
+        await self._hold.write(make, *args, **given)
+        if self._hold.wanted_over and not self._is_hanging_up:
+            self._start(self._hang_up(EndReason.CANCELLED))
 
     async def _hang_up(self, reason: EndReason) -> None:
         """End the leg for our reason; if it was over before that, its own reason stands."""
-        if self._reason is not None or self._ending.done():
+        if self._is_hanging_up or self._ending.done():
             return
+        self._is_hanging_up = True
         leg = await self._find()
         if leg is not None and leg.ending is not None:
             self._over(leg.ending)
             return
         self._reason = reason
-        await self._carrier.hang_up(self._reference)
+        for _ in range(HANG_UP_TRIES):
+            try:
+                await self._carrier.hang_up(self._reference)
+                break
+            except CarrierError as error:
+                log.warning("the carrier could not end a leg", call_id=self._call.id, error=type(error).__name__)
+                if await self._over_within(1.0):
+                    return
         await self._wait_until_over()
 
     async def _wait_until_over(self) -> None:
         """For the carrier's own word; when it does not come, ask, and at last decide."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ENDING_WITHIN_S):
-                await asyncio.shield(self._ending)
-        if self._ending.done():
+        if await self._over_within(ENDING_WITHIN_S):
             return
         leg = await self._find()
         if leg is not None and leg.ending is not None:
@@ -237,17 +265,25 @@ class LiveCall:
         seconds = (now - self.answered_at).total_seconds() if self.answered_at else 0.0
         self._over(Ending(EndReason.INTERRUPTED, now, seconds))
 
+    async def _over_within(self, seconds: float) -> bool:
+        """Wait that long, no longer than until the call is over; whether it is."""
+        if seconds:
+            await self._within(seconds, self._ending)
+        return self._ending.done()
+
+    async def _within(self, seconds: float, end: asyncio.Future[Any]) -> None:
+        sleeper = asyncio.ensure_future(self._runtime.clock.sleep(seconds))
+        try:
+            await asyncio.wait({sleeper, end}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+
     async def _find(self) -> Leg | None:
         try:
             return await self._carrier.find(self._attempt)
         except CarrierError as error:
             log.warning("the carrier could not look a call up", call_id=self._call.id, error=type(error).__name__)
             return None
-
-    async def _write(self, verb: Any, *args: Any, **kwargs: Any) -> None:
-        """One fenced step at a time: each needs the version that the one before it left."""
-        async with self._writing, self._runtime.transaction(self._viewer) as tx:
-            self.held = await verb(tx, self.held, *args, **kwargs)
 
     def _start(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)

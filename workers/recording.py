@@ -1,17 +1,20 @@
 """Recordings of calls whose carrier has only words: real audio with the transcript's timing, agent left, callee right.
 
 Spoken by espeak-ng where it is installed, otherwise a tone for each word, which the file's title says. 8 kHz is what a
-telephone line carries. Encoded as MP3 where the installed libsndfile can (it can in soundfile's wheels), else as WAV.
+telephone line carries. Encoded as MP3 where the installed libsndfile can (it can in soundfile's wheels), else as WAV;
+as WAV, too, while more calls end than can be encoded.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +37,8 @@ SPEECH_TIMEOUT_S = 20.0
 WORDS_PER_MINUTE = (80, 175, 400)
 """Slowest, usual and fastest voice of espeak-ng that can still be understood."""
 FADE_S = 0.01
+BEHIND_S = 1_200.0
+"""Seconds of calls that may wait to be made an MP3 of, which takes four of a processor; with more, WAV it is."""
 
 _PITCH = {Role.AGENT: 330.0, Role.CALLEE: 220.0}
 _CHANNEL = {Role.AGENT: 0, Role.CALLEE: 1}
@@ -46,6 +51,35 @@ class RecordingInfo:
     seconds: float
     format: Literal["mp3", "wav"]
     voice: Literal["espeak-ng", "tones"]
+
+
+class Studio:
+    """Makes recordings one after the other in a thread of its own; it is work for a processor, not for a loop.
+
+    An MP3 costs twenty times the time of a WAV: when `BEHIND_S` seconds of calls wait, room on the disk matters less
+    than that calls are done with.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "studio")
+        self._waiting_s = 0.0
+
+    async def record(self, turns: Sequence[Turn], duration_s: float, path: Path, *, language: str) -> RecordingInfo:
+        """`render`, when its turn has come. Raises OSError when the file cannot be written."""
+        self._waiting_s += duration_s
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, self._render, turns, duration_s, path, language)
+        finally:
+            self._waiting_s -= duration_s
+
+    def close(self) -> None:
+        """Make no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _render(self, turns: Sequence[Turn], duration_s: float, path: Path, language: str) -> RecordingInfo:
+        behind = self._waiting_s - duration_s > BEHIND_S
+        return render(turns, duration_s, path, language=language, format="wav" if behind else None)
 
 
 def best_format() -> Literal["mp3", "wav"]:

@@ -10,6 +10,9 @@ from schema.rules.calls import EndReason
 LATE = timedelta(seconds=0.25)
 """A call that comes to its place later than this gets a new one, or several late ones would be dialed at once."""
 
+SOON = timedelta(seconds=2)
+"""A place that is nearer than this is waited for under the call's lease; longer than a queue goes without a look."""
+
 _ONE_BY_ONE = timedelta(seconds=1)  # while a carrier takes nothing, its calls knock one at a time
 _PATIENCE = 3  # refused dials in a row that may be about the numbers dialed
 _LONGEST_PAUSE_S = 60
@@ -30,8 +33,13 @@ def place(calls_per_second: int | None, next_free: datetime | None, given: datet
         return Place(max(given, now), next_free)
     free = max(now, next_free) if next_free is not None else now
     if calls_per_second is not None:
-        return Place(free, free + timedelta(seconds=1) / calls_per_second)
+        return Place(free, free + apart(calls_per_second))
     return Place(free, free + _ONE_BY_ONE if free > now else next_free)
+
+
+def apart(calls_per_second: int) -> timedelta:
+    """Between two places; rounded up, or the fourth of three calls a second would come within the same second."""
+    return timedelta(microseconds=-(-1_000_000 // calls_per_second))
 
 
 def pause_s(setbacks: int) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from schema.errors import Invalid
@@ -87,7 +87,7 @@ async def hang_up(tx: Transaction, id: str) -> Call:
     """End a call: one that waits is cancelled now, one under way by whoever carries it. A call that is over stays."""
     row = await tx.lock(Call, id)
     if row.phase in UNDIALED:
-        await finish_undialed(tx, row, EndReason.CANCELLED)
+        await finish_undialed(tx, [row], EndReason.CANCELLED)
     elif row.phase not in {CallPhase.PROCESSING, CallPhase.DONE} and not row.hangup_requested:
         row.hangup_requested = True
         row.updated_at = tx.now
@@ -109,15 +109,18 @@ async def cancel_queued(tx: Transaction, campaign_id: str, reason: EndReason) ->
         )
         .with_for_update(skip_locked=True)
     )
-    for row in rows:
-        await finish_undialed(tx, row, reason)
+    if rows:
+        await finish_undialed(tx, rows, reason)
     return len(rows)
 
 
 async def ask_again(tx: Transaction, campaign_id: str) -> None:
-    """The campaign's calls that wait for hours of their contacts go by the hours of now (P6)."""
-    await tx.execute(
-        update(Call)
+    """The campaign's calls that wait for hours of their contacts go by the hours of now (P6).
+
+    One that somebody has locked is over, or about to ask the gate, which waits for this transaction.
+    """
+    waiting = (
+        select(col(Call.id))
         .where(
             col(Call.workspace_id) == tx.workspace_id,
             col(Call.ended_at).is_(None),
@@ -125,25 +128,36 @@ async def ask_again(tx: Transaction, campaign_id: str) -> None:
             col(Call.campaign_id) == campaign_id,
             col(Call.waiting_for) == WaitReason.CONTACT_WINDOW,
         )
-        .values(due_at=tx.now, version=Call.version + 1)
-        .execution_options(synchronize_session=False)
+        .with_for_update(skip_locked=True)
     )
-    tx.ring(QUEUE)
+    ids = (await tx.execute(waiting)).scalars().all()
+    if ids:
+        await tx.execute(
+            update(Call)
+            .where(col(Call.id).in_(ids))
+            .values(due_at=tx.now, version=Call.version + 1)
+            .execution_options(synchronize_session=False)
+        )
+        tx.ring(QUEUE)
 
 
-async def finish_undialed(tx: Transaction, row: Call, reason: EndReason) -> None:
-    """A call that no carrier carries is over: failed, with its reason, and the workspace is told."""
-    if row.attempts_made and row.started_at is None:  # a carrier was told of it, and would not (W2)
-        row.started_at = tx.now
-        await webhooks.emit_started(tx, row)
-    row.status = CallStatus.FAILED
-    row.phase = CallPhase.DONE
-    row.end_reason = reason
-    row.duration = 0
-    row.ended_at = row.updated_at = tx.now
-    row.due_at = row.waiting_for = row.dial_at = None
-    row.version += 1  # whoever was about to dial it is fenced off
-    row.outcome = unconnected_outcome(reason)
+async def finish_undialed(tx: Transaction, rows: Sequence[Call], reason: EndReason) -> None:
+    """Calls that no carrier carries, all of one campaign or of none, are over: failed, and the workspace is told.
+
+    As many as a campaign may have queued: the number of statements does not grow with them.
+    """
+    for row in rows:
+        if row.attempts_made and row.started_at is None:  # a carrier was told of it, and would not (W2)
+            row.started_at = tx.now
+            await webhooks.emit_started(tx, row)
+        row.status = CallStatus.FAILED
+        row.phase = CallPhase.DONE
+        row.end_reason = reason
+        row.outcome = unconnected_outcome(reason)
+        row.duration = 0
+        row.ended_at = row.updated_at = tx.now
+        row.due_at = row.waiting_for = row.dial_at = None
+        row.version += 1  # whoever was about to dial it is fenced off
     await tx.flush()
-    await progress.call_over(tx, row)
-    await webhooks.emit_failed(tx, row)
+    await progress.calls_over(tx, rows)
+    await webhooks.emit_failed(tx, rows)

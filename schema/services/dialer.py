@@ -12,19 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import Row, func, select
 from sqlalchemy import update as sql_update
 from sqlmodel import col
 
 from schema import due
+from schema.errors import Invalid
 from schema.rules import gate as rule
-from schema.rules.calls import CallPhase
-from schema.rules.campaigns import CampaignStatus
+from schema.rules.calls import CallPhase, WaitReason
+from schema.rules.campaigns import OPEN, CampaignStatus, next_attempt_at
 from schema.rules.gate import CampaignFacts, Hold, Refuse
 from schema.runtime import DIALERS, Own, Transaction
 from schema.services import calls, do_not_call, gate, progress
 from schema.services.slots import WATCH_S, open_calls
 from schema.tables import Agent, Call, Campaign, CampaignContact, Contact, Dialer, PhoneNumber
+
+log = structlog.get_logger("voxforge.dialers")
 
 QUEUE = DIALERS
 LEASE_S = 10.0
@@ -73,7 +77,9 @@ class _Tick:
         """Returns when to look again, None when nobody waits and no campaign has anything to do."""
         taken: dict[str | None, int] = {}
         waiting: dict[str | None, int] = {}
-        for phase, campaign_id, count in (await self._tx.execute(open_calls(self._tx.workspace_id))).all():
+        for phase, reason, campaign_id, count in (await self._tx.execute(open_calls(self._tx.workspace_id))).all():
+            if reason is WaitReason.CONTACT_WINDOW:
+                continue  # until tomorrow, perhaps: others may be called meanwhile
             into = waiting if phase is CallPhase.WAITING else taken
             into[campaign_id] = into.get(campaign_id, 0) + count
         free = max(0, self._limit - sum(taken.values()))
@@ -81,10 +87,21 @@ class _Tick:
         if waiting.get(None):
             await self._admit(None, self._room)
             self._look_in(WATCH_S)
+        await self._let_go(waiting)
         await self._share(await self._runners(taken, waiting))
-        if free > MAX_ADMITTED and self._room == 0:
+        if free > MAX_ADMITTED and self._room <= 0:
             self._look_in(0)  # more may go on than one tick lets
         return min(self._looks, default=None)
+
+    async def _let_go(self, waiting: dict[str | None, int]) -> None:
+        """Have the gate end calls of campaigns that are over: whoever ended the campaign found them locked."""
+        ids = [id for id in waiting if id is not None]
+        if not ids:
+            return
+        over = select(col(Campaign.id)).where(col(Campaign.id).in_(ids), col(Campaign.status).not_in(OPEN))
+        for id in (await self._tx.execute(over)).scalars().all():
+            if await self._admit(id, waiting[id]) < waiting[id]:
+                self._look_in(WATCH_S)
 
     async def _runners(self, taken: dict[str | None, int], waiting: dict[str | None, int]) -> list[_Runner]:
         """The campaigns that may dial now; of the others it is noted when they may."""
@@ -93,7 +110,15 @@ class _Tick:
         expected = await tx.count(active)
         if not expected:
             return []
-        rows = await tx.all(active.order_by(col(Campaign.id)).with_for_update(skip_locked=True, key_share=True))
+        # Of those with as few calls, the one whose last call is the longest ago comes first.
+        last_call = (
+            select(func.max(col(Call.created_at)))
+            .where(col(Call.workspace_id) == tx.workspace_id, col(Call.campaign_id) == col(Campaign.id))
+            .correlate(Campaign)
+            .scalar_subquery()
+        )
+        in_turn = active.order_by(last_call.asc().nulls_first(), col(Campaign.id))
+        rows = await tx.all(in_turn.with_for_update(skip_locked=True, key_share=True))
         if len(rows) < expected:
             self._look_in(_BUSY_S)
         rows = [row for row in rows if row.calls_completed < row.calls_total]
@@ -102,7 +127,12 @@ class _Tick:
         runners = []
         for row in rows:
             number = numbers.get(row.phone_number_id)
-            facts = gate.facts_of(row)
+            try:
+                facts = gate.facts_of(row)
+            except Invalid:  # a zone that is no more, say: this one dials nobody, the others go on
+                log.exception("a campaign's hours cannot be read", campaign_id=row.id)
+                self._look_in(WATCH_S)
+                continue
             verdict = rule.of_campaign(facts, gate.parts_of(agents.get(row.agent_id), number), tx.now)
             if isinstance(verdict, Hold):
                 self._looks.append(verdict.until or tx.now + timedelta(seconds=WATCH_S))
@@ -125,8 +155,10 @@ class _Tick:
                 for runner, share in zip(runners, shares, strict=True)
                 if not share or await self._dial(runner, share)
             ]
-        if runners:
-            self._look_in(WATCH_S if self._to_look_at > 0 else 0)
+        if self._to_look_at <= 0:
+            self._look_in(0)
+        elif runners:
+            self._look_in(WATCH_S)
 
     async def _dial(self, runner: _Runner, share: int) -> bool:
         """Give the campaign up to `share` slots; returns whether it could use more."""
@@ -210,20 +242,23 @@ class _Tick:
     async def _call(self, runner: _Runner, found: Sequence[Row[CampaignContact, Contact]], most: int) -> int:
         """Make calls to up to `most` of the contacts, those whom the gate lets through; returns how many."""
         tx, campaign = self._tx, runner.row
-        numbers = {contact.phone_number: contact.id for _, contact in found}
+        numbers = {contact.phone_number for _, contact in found}
         on_list = await do_not_call.among(tx, numbers)
-        called = await gate.called_for_others(tx, campaign.id, numbers)
+        called = await gate.called_for(tx, campaign.id, numbers)
         made = 0
         for enrolled, contact in found:
             if made == most:
                 break
             self._to_look_at -= 1
             campaign.cursor = max(campaign.cursor, enrolled.position)
+            if enrolled.end_reason is not None and not self._is_tried_again(campaign, enrolled):
+                progress.finish(tx, campaign, enrolled, enrolled.end_reason)
+                continue
             facts = gate.contact_facts(
                 contact.phone_number,
                 deleted_at=contact.deleted_at,
                 timezone=contact.timezone,
-                is_duplicate=contact.phone_number in called,
+                is_duplicate=bool(called.get(contact.phone_number, set()) - {contact.id}),
                 campaign_zone=campaign.timezone,
             )
             is_on_list = contact.phone_number in on_list
@@ -242,6 +277,11 @@ class _Tick:
             self._room -= made
         await tx.flush()
         return made
+
+    def _is_tried_again(self, campaign: Campaign, enrolled: CampaignContact) -> bool:
+        """By the policy of now (P6), which may not be the one by which it was made to wait."""
+        reason = enrolled.end_reason or ""
+        return next_attempt_at(campaign.retry_policy, reason, enrolled.attempts, self._tx.now) is not None
 
     def _new_call(self, runner: _Runner, enrolled: CampaignContact, contact: Contact) -> Call:
         tx, campaign = self._tx, runner.row

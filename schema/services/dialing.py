@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Table, Update, bindparam, select
 from sqlalchemy import update as sql_update
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
 from schema import due
@@ -31,6 +33,7 @@ from schema.rules.calls import (
     storable,
     unconnected_outcome,
 )
+from schema.rules.campaigns import OPEN
 from schema.rules.gate import Hold, Refuse
 from schema.runtime import Runtime, Transaction
 from schema.services import calls, gate, progress, webhooks
@@ -38,8 +41,6 @@ from schema.services.slots import WATCH_S, look_within
 from schema.tables import Agent, Call, CallAttempt, Campaign, Dialer, PhoneNumber
 
 LEASE_S = 15.0
-SOON = timedelta(seconds=2)
-"""A place in a number's pace that is nearer than this is waited for under the lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:
     dialer = await tx.lock(Dialer, tx.workspace_id)  # last of all locks; slots are counted under it
     match await gate.ask(tx, call, agent, number, campaign):
         case Refuse(reason):
-            await calls.finish_undialed(tx, call, reason)
+            await calls.finish_undialed(tx, [call], reason)
             return None
         case Hold(reason, until):
             await _wait(tx, held, call, reason, until)
@@ -107,12 +108,17 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:
                 look_within(dialer, tx.now, WATCH_S)  # whoever frees the slot wakes it
             elif until is None or reason in _HELD_BY_DIALER:
                 tx.wake()
+            if reason is not WaitReason.PLAN_LIMIT or until is not None:
+                tx.free_slot()  # the one that this call was about to take
             return None
     place = pace.place(number.calls_per_second, number.next_dial_at, call.dial_at, tx.now)
     number.next_dial_at = place.next_free
     if place.at > tx.now:
-        if place.at - tx.now > SOON:
-            await _wait(tx, held, call, WaitReason.PACE, place.at, dial_at=place.at)
+        if place.at - tx.now > pace.SOON:
+            # It comes back a little early: whoever then holds the lease is on time, and a queue that is looked at
+            # once a second is not.
+            await _wait(tx, held, call, WaitReason.PACE, place.at - pace.SOON, dial_at=place.at)
+            tx.free_slot()
             return None
         due_at = place.at + timedelta(seconds=LEASE_S)
         return Wait(await due.settle(tx, Call, held, due_at=due_at, dial_at=place.at), place.at)
@@ -172,7 +178,9 @@ async def submitted(
     call = await _held(tx, held)
     if is_after_setbacks:  # the carrier is back
         number = await tx.lock(PhoneNumber, call.phone_number_id)
-        number.setbacks, number.next_dial_at = 0, None
+        number.setbacks = 0
+        if number.calls_per_second is None:
+            number.next_dial_at = None  # those that had to come one by one need not any more
     held = await _step(
         tx,
         held,
@@ -184,7 +192,7 @@ async def submitted(
         duration=0,
     )
     await _attempt(tx, attempt_id, state=AttemptState.SUBMITTED, leg=reference)
-    await webhooks.emit_started(tx, await _refreshed(tx, call))
+    await webhooks.emit_started(tx, call)
     return held
 
 
@@ -203,8 +211,8 @@ async def not_placed(
     Returns whether it will be tried again. Congestion does not count as an attempt at the contact. Raises Fenced.
     """
     call = await _held(tx, held)
-    if call.campaign_id is not None:
-        await tx.lock(Campaign, call.campaign_id)  # in `begin`'s order, before the number
+    # In `begin`'s order, before the number.
+    campaign = await tx.lock(Campaign, call.campaign_id) if call.campaign_id else None
     number = await tx.lock(PhoneNumber, call.phone_number_id)
     number.setbacks += 1
     if pause_s := pace.pause_s(number.setbacks):
@@ -212,6 +220,8 @@ async def not_placed(
     again = pace.may_try_again(reason, call.attempts_made, is_of_campaign=call.campaign_id is not None)
     if again:
         delay_s = max(retry_after_s, pace.backoff_s(call.attempts_made))
+        if call.hangup_requested or (campaign is not None and campaign.status not in OPEN):
+            delay_s = 0  # nobody wants it any more, which the gate says at once
         moves.check(moves.CALL, "Call", call.phase, CallPhase.WAITING)
         await due.settle(
             tx,
@@ -281,19 +291,18 @@ async def ended(
     call = await _held(tx, held)
     if call.phase is CallPhase.PROCESSING:
         return held
-    call.answered_at = call.answered_at or answered_at  # the answer's own event may have been lost or late
-    call.answered_by = answered_by or call.answered_by  # what was said shows better than the carrier's guess
+    answered_at = call.answered_at or answered_at  # the answer's own event may have been lost or late
     return await _finish(
         tx,
         held,
         call,
         reason=reason,
-        answered=call.answered_at is not None,
+        answered=answered_at is not None,
         ended_at=ended_at,
-        duration=int(duration_s) if call.answered_at is not None else 0,
+        duration=int(duration_s) if answered_at is not None else 0,
         message_left=message_left,
-        answered_at=call.answered_at,
-        answered_by=call.answered_by,
+        answered_at=answered_at,
+        answered_by=answered_by or call.answered_by,  # what was said shows better than the carrier's guess
         sip_code=sip_code,
         q850=q850,
         carrier_code=carrier_code,
@@ -303,16 +312,9 @@ async def ended(
 async def recorded(tx: Transaction, held: due.Lease, *, recording: str | None, voice: str | None) -> due.Lease:
     """The recording, if there is one, and the transcript are ready: `transcript.ready` (W2). Raises Fenced."""
     call = await _held(tx, held)
-    held = await due.settle(
-        tx,
-        Call,
-        held,
-        due_at=tx.now + timedelta(seconds=LEASE_S),
-        recording=recording,
-        recording_voice=voice,
-        updated_at=tx.now,
-    )
-    await webhooks.emit_transcript(tx, await _refreshed(tx, call))
+    due_at = tx.now + timedelta(seconds=LEASE_S)
+    held = await _settle(tx, held, call, due_at=due_at, recording=recording, recording_voice=voice, updated_at=tx.now)
+    await webhooks.emit_transcript(tx, call)
     return held
 
 
@@ -337,10 +339,10 @@ async def analysed(
         "actionItems": storable(action_items),
         "extracted": storable(extracted),
     }
-    await due.settle(
+    await _settle(
         tx,
-        Call,
         held,
+        call,
         due_at=None,
         phase=CallPhase.DONE,
         summary=summary,
@@ -349,7 +351,7 @@ async def analysed(
         analysis=analysis,
         updated_at=tx.now,
     )
-    await webhooks.emit_analysis(tx, await _refreshed(tx, call))
+    await webhooks.emit_analysis(tx, call)
 
 
 async def broken(tx: Transaction, held: due.Lease) -> None:
@@ -393,7 +395,15 @@ async def _held(tx: Transaction, held: due.Lease) -> Call:
 async def _step(tx: Transaction, held: due.Lease, call: Call, phase: CallPhase, **values: Any) -> due.Lease:
     moves.check(moves.CALL, "Call", call.phase, phase)
     due_at = tx.now + timedelta(seconds=LEASE_S)
-    return await due.settle(tx, Call, held, due_at=due_at, phase=phase, updated_at=tx.now, **values)
+    return await _settle(tx, held, call, due_at=due_at, phase=phase, updated_at=tx.now, **values)
+
+
+async def _settle(tx: Transaction, held: due.Lease, call: Call, *, due_at: datetime | None, **values: Any) -> due.Lease:
+    """`due.settle`, after which the row in hand says what the table says."""
+    held = await due.settle(tx, Call, held, due_at=due_at, **values)
+    for name, value in {"due_at": due_at, "version": held.version, **values}.items():
+        set_committed_value(call, name, value)
+    return held
 
 
 async def _finish(
@@ -418,10 +428,10 @@ async def _finish(
         # Whatever the carrier then said, it was told of the call: one call.started for each dialed call (W2).
         await webhooks.emit_started(tx, call)
         values["started_at"] = tx.now
-    held = await due.settle(
+    held = await _settle(
         tx,
-        Call,
         held,
+        call,
         due_at=tx.now + timedelta(seconds=LEASE_S) if connected else None,
         phase=phase,
         status=status,
@@ -436,21 +446,20 @@ async def _finish(
         await _attempt(
             tx, f"{call.id}.{call.attempts_made}", state=AttemptState.ENDED, end_reason=reason, ended_at=ended_at
         )
-    over = await _refreshed(tx, call)
-    await progress.call_over(tx, over)
-    await (webhooks.emit_ended if connected else webhooks.emit_failed)(tx, over)
+    await progress.calls_over(tx, [call])
+    if connected:
+        await webhooks.emit_ended(tx, call)
+    else:
+        await webhooks.emit_failed(tx, [call])
     return held if connected else None
 
 
 async def _attempt(tx: Transaction, id: str, **values: Any) -> None:
-    await tx.execute(
-        sql_update(CallAttempt)
-        .where(col(CallAttempt.id) == id)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
+    await tx.execute(_attempting(tuple(values)), [{"attempt": id, **values}])
 
 
-async def _refreshed(tx: Transaction, call: Call) -> Call:
-    await tx.session.refresh(call)
-    return call
+@cache
+def _attempting(names: tuple[str, ...]) -> Update:
+    attempts: Table = CallAttempt.__table__  # type: ignore[attr-defined]
+    named: dict[str, Any] = {name: bindparam(name) for name in names}
+    return sql_update(attempts).where(attempts.c.id == bindparam("attempt")).values(**named)

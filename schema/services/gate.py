@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -58,12 +59,15 @@ def parts_of(agent: Agent | None, number: PhoneNumber | None) -> Parts:
     return Parts(usable_agent, number is not None and number.is_active)
 
 
-async def called_for_others(tx: Transaction, campaign_id: str, contacts: dict[str, str]) -> set[str]:
-    """Of `contacts` (number → contact), the numbers that the campaign has called for somebody else."""
+async def called_for(tx: Transaction, campaign_id: str, numbers: Collection[str]) -> dict[str, set[str]]:
+    """The contacts for whom the campaign has called each of the numbers."""
     statement = select(col(Call.to_number), col(Call.contact_id)).where(
-        col(Call.campaign_id) == campaign_id, col(Call.to_number).in_(contacts)
+        col(Call.campaign_id) == campaign_id, col(Call.to_number).in_(numbers)
     )
-    return {number for number, id in (await tx.execute(statement)).all() if id != contacts[number]}
+    called: dict[str, set[str]] = {}
+    for number, id in (await tx.execute(statement)).all():
+        called.setdefault(number, set()).add(id)
+    return called
 
 
 async def plan_limit(tx: Transaction) -> int:
@@ -86,20 +90,21 @@ async def ask(
         verdict = gate.decide(
             tx.now, is_cancelled=call.hangup_requested, is_on_list=is_on_list, parts=parts, slots=slots
         )
-        if isinstance(verdict, gate.Go) and await _others_wait(tx, call):
-            return Hold(WaitReason.PLAN_LIMIT)
-        return verdict
-    if campaign is None:
+    elif campaign is None:
         raise RuntimeError(f"the campaign of call {call.id} is not there")
-    return gate.decide(
-        tx.now,
-        is_cancelled=call.hangup_requested,
-        is_on_list=is_on_list,
-        parts=parts,
-        slots=slots,
-        campaign=facts_of(campaign),
-        contact=await _contact(tx, call, campaign),
-    )
+    else:
+        verdict = gate.decide(
+            tx.now,
+            is_cancelled=call.hangup_requested,
+            is_on_list=is_on_list,
+            parts=parts,
+            slots=slots,
+            campaign=facts_of(campaign),
+            contact=await _contact(tx, call, campaign),
+        )
+    if isinstance(verdict, gate.Go) and await _others_wait(tx, call):
+        return Hold(WaitReason.PLAN_LIMIT, tx.now)  # there is a slot, and it is theirs
+    return verdict
 
 
 async def _slots(tx: Transaction, call: Call) -> Slots:
@@ -118,15 +123,16 @@ async def _slots(tx: Transaction, call: Call) -> Slots:
 
 
 async def _others_wait(tx: Transaction, call: Call) -> bool:
-    """Whether a single call that came earlier waits for a slot: first come, first served."""
-    earlier = tx.select(Call).where(
+    """Whether a single call waits for a slot, before a single call one that came earlier: first come, first served."""
+    before = tx.select(Call).where(
         col(Call.ended_at).is_(None),
         col(Call.phase) == CallPhase.WAITING,
         col(Call.campaign_id).is_(None),
         col(Call.due_at).is_(None),
-        col(Call.id) < call.id,
     )
-    return await tx.first(earlier) is not None
+    if call.campaign_id is None:
+        before = before.where(col(Call.id) < call.id)
+    return await tx.first(before) is not None
 
 
 async def _contact(tx: Transaction, call: Call, campaign: Campaign) -> ContactFacts | None:

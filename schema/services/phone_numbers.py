@@ -9,11 +9,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from schema.errors import Invalid
+from schema.rules import pace
+from schema.rules.calls import CallPhase, WaitReason
 from schema.rules.phone_numbers import PHONE_NUMBER, PHONE_NUMBER_CHANGES
 from schema.runtime import Reads, Transaction
 from schema.services.changes import apply
 from schema.services.paging import Page, newest_first, page
-from schema.tables import PhoneNumber
+from schema.tables import Call, PhoneNumber
 
 
 async def list_page(tx: Reads, *, limit: int | None = None, offset: int | None = None) -> Page[PhoneNumber]:
@@ -49,9 +51,34 @@ async def create(tx: Transaction, given: Mapping[str, Any]) -> PhoneNumber:
 async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> PhoneNumber:
     """Change the fields given; the next dial obeys. Raises NotFound, Invalid."""
     row = await tx.lock(PhoneNumber, id)
+    old_pace = row.calls_per_second
     if apply(row, PHONE_NUMBER_CHANGES.changes(given), tx.now):
         tx.wake()
+    if row.calls_per_second != old_pace:
+        await _line_up_again(tx, row)
     return row
+
+
+async def _line_up_again(tx: Transaction, row: PhoneNumber) -> None:
+    """Calls that wait for their places in the number's pace get new ones, by the pace of now.
+
+    Places that come so soon that they are waited for under a lease stay, and the new ones are after them. Calls that
+    somebody has locked keep theirs: a call is locked before its number, so that waiting for it could be for ever.
+    """
+    if row.next_dial_at is not None and row.setbacks == 0:
+        new = row.calls_per_second
+        row.next_dial_at = None if new is None else min(row.next_dial_at, tx.now + pace.SOON + pace.apart(new))
+    waiting = tx.select(Call).where(
+        col(Call.ended_at).is_(None),
+        col(Call.phase) == CallPhase.WAITING,
+        col(Call.waiting_for) == WaitReason.PACE,
+        col(Call.phone_number_id) == row.id,
+        col(Call.dial_at) > tx.now + pace.SOON,
+    )
+    for call in await tx.all(waiting.order_by(col(Call.id)).with_for_update(skip_locked=True)):
+        call.dial_at = None
+        call.due_at = call.created_at  # now, and in the order in which they came
+        call.version += 1
 
 
 def _taken(number: str) -> Invalid:

@@ -90,6 +90,7 @@ def _sorted_out(campaign: Campaign, *, by_zone: bool) -> Select[str, str, str | 
             (func.substr(col(Contact.phone_number), 1, phone.ZONE_PREFIX) if by_zone else nobody).label("prefix"),
             (col(Contact.timezone) if by_zone else nobody).label("timezone"),
         )
+        .select_from(CampaignContact)
         .join(Contact, col(Contact.id) == col(CampaignContact.contact_id))
         .where(
             col(CampaignContact.campaign_id) == campaign.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import update
@@ -13,22 +14,26 @@ from schema.runtime import Transaction
 from schema.tables import Call, Campaign, CampaignContact
 
 
-async def call_over(tx: Transaction, call: Call) -> None:
-    """A call has ended: its slot is free, its contact is finished or waits for the next try (P5).
+async def calls_over(tx: Transaction, calls: Sequence[Call]) -> None:
+    """Calls have ended: their slots are free, each contact is finished or waits for its next try (P5).
 
-    Call it in the transaction that ends the call, when the row says how.
+    They are all of one campaign, or of none. Call it in the transaction that ends them, when their rows say how.
     """
     tx.free_slot()
-    if call.campaign_id is None or call.contact_id is None:
+    of_contacts = {call.contact_id: call for call in calls if call.contact_id is not None}
+    if not of_contacts or calls[0].campaign_id is None:
         return
-    campaign = await tx.lock(Campaign, call.campaign_id)
-    contact = await tx.first(
-        tx.select(CampaignContact).where(
-            col(CampaignContact.campaign_id) == campaign.id, col(CampaignContact.contact_id) == call.contact_id
-        )
+    campaign = await tx.lock(Campaign, calls[0].campaign_id)
+    calling = tx.select(CampaignContact).where(
+        col(CampaignContact.campaign_id) == campaign.id,
+        col(CampaignContact.contact_id).in_(of_contacts),
+        col(CampaignContact.status) == CampaignContactStatus.CALLING,
     )
-    if contact is None or contact.status is not CampaignContactStatus.CALLING:
-        return
+    for contact in await tx.all(calling):
+        _call_over(tx, campaign, contact, of_contacts[contact.contact_id])
+
+
+def _call_over(tx: Transaction, campaign: Campaign, contact: CampaignContact, call: Call) -> None:
     reason = call.end_reason or EndReason.INTERNAL_ERROR
     again = None
     if campaign.status in OPEN and call.status is not CallStatus.COMPLETED:

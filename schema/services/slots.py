@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, func, select
 from sqlmodel import col
 
-from schema.rules.calls import LIVE, CallPhase
+from schema.rules.calls import LIVE, CallPhase, WaitReason
 from schema.rules.plans import PLANS
 from schema.runtime import Snapshot
 from schema.tables import Call, Delivery, Dialer, Workspace
@@ -41,16 +41,16 @@ def look_within(dialer: Dialer, now: datetime, seconds: float) -> None:
         dialer.due_at = latest
 
 
-def open_calls(workspace_id: str) -> Select[CallPhase, str | None, int]:
-    """Calls that are not over, counted by phase and campaign."""
+def open_calls(workspace_id: str) -> Select[CallPhase, WaitReason | None, str | None, int]:
+    """Calls that are not over, counted by phase, what they wait for, and campaign."""
     return (
-        select(col(Call.phase), col(Call.campaign_id), func.count().label("calls"))
+        select(col(Call.phase), col(Call.waiting_for), col(Call.campaign_id), func.count().label("calls"))
         .where(
             col(Call.workspace_id) == workspace_id,
             col(Call.ended_at).is_(None),
             col(Call.phase).in_([*LIVE, CallPhase.QUEUED, CallPhase.WAITING]),
         )
-        .group_by(col(Call.phase), col(Call.campaign_id))
+        .group_by(col(Call.phase), col(Call.waiting_for), col(Call.campaign_id))
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -97,77 +97,87 @@ async def test(tx: Transaction, id: str, event: str | None = None) -> Delivery:
     if not row.is_active:
         raise Invalid(f"Webhook endpoint with id {id} is not active")
     kind = parse_events([event], "event")[0] if event is not None else EventType.CALL_ENDED
-    happened = await _record(tx, kind, sample_data(kind), call_id=None)
-    return _deliver(tx, happened, row.id, AttemptTrigger.TEST)
+    happened = tx.add(Event(**_happened(tx, kind, sample_data(kind), call_id=None)))
+    await tx.flush()  # the delivery refers to it
+    return _deliver(tx, happened.id, kind, row.id, AttemptTrigger.TEST)
 
 
 async def emit_started(tx: Transaction, call: Call) -> None:
     """`call.started`: the call was submitted to the carrier (W2), whatever the carrier said."""
     facts = replace(_facts(call), status=CallStatus.IN_PROGRESS, duration=0)
-    await _emit(tx, EventType.CALL_STARTED, call, call_started(facts))
+    await _emit(tx, EventType.CALL_STARTED, [(call, call_started(facts))])
 
 
 async def emit_ended(tx: Transaction, call: Call) -> None:
     """`call.ended`: the call connected and is over (W2)."""
-    await _emit(tx, EventType.CALL_ENDED, call, call_ended(_facts(call)))
+    await _emit(tx, EventType.CALL_ENDED, [(call, call_ended(_facts(call)))])
 
 
-async def emit_failed(tx: Transaction, call: Call) -> None:
-    """`call.failed`: the call did not connect (W2)."""
-    await _emit(tx, EventType.CALL_FAILED, call, call_failed(_facts(call), call.end_reason or EndReason.INTERNAL_ERROR))
+async def emit_failed(tx: Transaction, calls: Sequence[Call]) -> None:
+    """`call.failed`: the calls did not connect (W2)."""
+    await _emit(
+        tx,
+        EventType.CALL_FAILED,
+        [(call, call_failed(_facts(call), call.end_reason or EndReason.INTERNAL_ERROR)) for call in calls],
+    )
 
 
 async def emit_transcript(tx: Transaction, call: Call) -> None:
     """`transcript.ready` (W2)."""
-    await _emit(tx, EventType.TRANSCRIPT_READY, call, transcript_ready(_facts(call), call.transcript or []))
+    await _emit(tx, EventType.TRANSCRIPT_READY, [(call, transcript_ready(_facts(call), call.transcript or []))])
 
 
 async def emit_analysis(tx: Transaction, call: Call) -> None:
     """`analysis.complete` (W2)."""
-    await _emit(tx, EventType.ANALYSIS_COMPLETE, call, analysis_complete(_facts(call), call.analysis))
+    await _emit(tx, EventType.ANALYSIS_COMPLETE, [(call, analysis_complete(_facts(call), call.analysis))])
 
 
 def _facts(call: Call) -> CallFacts:
     return CallFacts(call.id, call.status, call.duration, call.to_number, call.agent_id, call.campaign_id)
 
 
-async def _emit(tx: Transaction, event: EventType, call: Call, data: Mapping[str, Any]) -> None:
-    """Render the body once (W1) and give every subscribed endpoint a delivery, in the caller's transaction.
+async def _emit(tx: Transaction, event: EventType, calls: Sequence[tuple[Call, Mapping[str, Any]]]) -> None:
+    """Render each body once (W1) and give every subscribed endpoint a delivery, in the caller's transaction.
 
     Once for each call and type (W2): a worker that takes over after a crash may say it again, and nothing happens.
     """
-    if await tx.first(tx.select(Event).where(col(Event.call_id) == call.id, col(Event.type) == event)):
+    happened = [_happened(tx, event, data, call_id=call.id) for call, data in calls]
+    if len(happened) == 1:
+        new = happened if await tx.insert_once(Event, happened[0]) else []
+    else:
+        await tx.insert_new(Event, happened)
+        there = tx.select(Event).where(col(Event.id).in_([one["id"] for one in happened]))
+        ids = set((await tx.execute(there.with_only_columns(col(Event.id)))).scalars())
+        new = [one for one in happened if one["id"] in ids]
+    if not new:
         return
-    happened = await _record(tx, event, data, call_id=call.id)
     for row in await tx.all(tx.select(WebhookEndpoint).where(col(WebhookEndpoint.is_active).is_(True))):
         if event.value in row.events:
-            _deliver(tx, happened, row.id, AttemptTrigger.AUTOMATIC)
+            for one in new:
+                _deliver(tx, one["id"], event, row.id, AttemptTrigger.AUTOMATIC)
 
 
-async def _record(tx: Transaction, event: EventType, data: Mapping[str, Any], *, call_id: str | None) -> Event:
-    row = tx.add(
-        Event(
-            id=tx.new_id(),
-            workspace_id=tx.workspace_id,
-            type=event,
-            call_id=call_id,
-            body=render(event, tx.now, data),
-            created_at=tx.now,
-        )
-    )
-    await tx.flush()  # the deliveries refer to it
-    return row
+def _happened(tx: Transaction, event: EventType, data: Mapping[str, Any], *, call_id: str | None) -> dict[str, Any]:
+    """The columns of an event of now."""
+    return {
+        "id": tx.new_id(),
+        "workspace_id": tx.workspace_id,
+        "type": event,
+        "call_id": call_id,
+        "body": render(event, tx.now, data),
+        "created_at": tx.now,
+    }
 
 
-def _deliver(tx: Transaction, event: Event, endpoint_id: str, trigger: AttemptTrigger) -> Delivery:
+def _deliver(tx: Transaction, event_id: str, event: EventType, endpoint_id: str, trigger: AttemptTrigger) -> Delivery:
     tx.ring(QUEUE)
     return tx.add(
         Delivery(
             id=tx.new_id(),
             workspace_id=tx.workspace_id,
-            event_id=event.id,
+            event_id=event_id,
             endpoint_id=endpoint_id,
-            event=event.type,
+            event=event,
             trigger=trigger,
             retries=trigger is AttemptTrigger.AUTOMATIC,
             due_at=tx.now,

@@ -225,3 +225,105 @@ async def test_of_two_holders_one_settles(runtime: Runtime, viewer: Viewer, sett
 
     assert Counter(settled) == {True: 1, False: 4}
     assert await state(runtime, id) == (DeliveryState.DELIVERED, None, 2)
+
+
+def set_back(clock: VirtualClock, seconds: float) -> None:
+    """As whoever runs the machine, or its time server, would; what is measured goes on (`monotonic`)."""
+    clock._start -= timedelta(seconds=seconds)
+
+
+@on_both
+async def test_what_was_due_when_the_clock_was_set_back_still_is(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock
+) -> None:
+    """A webhook would wait for as long as the clock was wrong; one that is to be retried keeps its instant (W5)."""
+    held, due_before, just_due, later = await jobs(runtime, viewer, -5, -1, 0.5, 1)
+    (lease,) = await due.lease(runtime, Delivery, limit=1, seconds=30)
+    as_it_was = await state(runtime, later)
+    await clock.advance(0.75)
+    set_back(clock, 3600)
+
+    leases = await due.lease(runtime, Delivery, limit=10, seconds=30)
+    again = await due.lease(runtime, Delivery, limit=10, seconds=30)
+
+    assert lease.id == held
+    assert await state(runtime, held) == (DeliveryState.PENDING, lease.until, 1)
+    assert {one.id for one in leases} == {due_before, just_due}
+    assert await state(runtime, later) == as_it_was
+    assert again == []
+
+
+@on_both
+async def test_what_was_under_way_when_the_clock_was_set_back_is_not_forgotten(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock
+) -> None:
+    """A transaction that began before it, a lease whose holder is dead, a try a few seconds later."""
+    (held,) = await jobs(runtime, viewer, 0)
+    await due.lease(runtime, Delivery, limit=1, seconds=30)
+    set_back(clock, 3600)
+    assert await due.lease(runtime, Delivery, limit=10, seconds=30) == []
+    straddling, soon = await jobs(runtime, viewer, 3599, 3640)
+
+    at_once = await due.lease(runtime, Delivery, limit=10, seconds=30)
+    await clock.advance(29)
+    early = await due.lease(runtime, Delivery, limit=10, seconds=30)
+    await clock.advance(1)
+    in_time = await due.lease(runtime, Delivery, limit=10, seconds=30)
+    await clock.advance(10)
+    later = await due.lease(runtime, Delivery, limit=10, seconds=30)
+
+    assert [[lease.id for lease in leases] for leases in (at_once, early)] == [[straddling], []]
+    assert {lease.id for lease in in_time} == {held, straddling}
+    assert [lease.id for lease in later] == [soon]
+
+
+@on_both
+async def test_what_is_planned_by_the_clock_as_it_is_now_does_not_come_early(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock
+) -> None:
+    """Decision W5."""
+    assert await due.lease(runtime, Delivery, limit=10, seconds=30) == []
+    set_back(clock, 3600)
+    assert await due.lease(runtime, Delivery, limit=10, seconds=30) == []
+    (id,) = await jobs(runtime, viewer, 1800)
+
+    await clock.advance(60)
+    early = await due.lease(runtime, Delivery, limit=10, seconds=30)
+    await clock.advance(1740)
+    in_time = await due.lease(runtime, Delivery, limit=10, seconds=30)
+
+    assert early == []
+    assert [lease.id for lease in in_time] == [id]
+
+
+@on_both
+async def test_what_others_lease_by_the_clock_as_it_is_now_is_left_to_them(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, settings: Settings
+) -> None:
+    other = Runtime.open(settings, clock=clock)
+    assert await due.lease(runtime, Delivery, limit=10, seconds=30) == []
+    (id,) = await jobs(runtime, viewer, -7200)
+    set_back(clock, 3600)
+    (lease,) = await due.lease(other, Delivery, limit=10, seconds=30)
+
+    leases = await due.lease(runtime, Delivery, limit=10, seconds=30)
+
+    assert leases == []
+    assert await state(runtime, id) == (DeliveryState.PENDING, lease.until, 1)
+    await other.close()
+
+
+async def test_a_clock_that_is_corrected_by_less_than_a_lease_changes_nothing(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock
+) -> None:
+    assert await due.lease(runtime, Delivery, limit=10, seconds=30) == []
+    (id,) = await jobs(runtime, viewer, 0)
+    as_it_was = await state(runtime, id)
+    set_back(clock, 29)
+
+    early = await due.lease(runtime, Delivery, limit=10, seconds=30)
+    await clock.advance(29)
+    in_time = await due.lease(runtime, Delivery, limit=10, seconds=30)
+
+    assert (early, as_it_was[2]) == ([], 0)
+    assert [held.id for held in in_time] == [id]

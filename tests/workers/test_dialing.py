@@ -197,7 +197,7 @@ async def test_congestion_goes_back_to_the_queue_and_is_tried_again_later(
     second = await dial(runtime, viewer, carrier, call)
 
     assert first is None
-    assert (waiting.status, waiting.phase, waiting.started_at) == (CallStatus.QUEUED, CallPhase.QUEUED, None)
+    assert (waiting.status, waiting.phase, waiting.started_at) == (CallStatus.QUEUED, CallPhase.WAITING, None)
     assert too_early == []
     assert second is not None
     assert await attempts(runtime, viewer) == [

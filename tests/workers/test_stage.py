@@ -101,3 +101,16 @@ def test_places_are_taken_up_to_what_is_free_and_a_free_one_draws_attention() ->
     places.release(1)
 
     assert (taken, attention, places.attention.is_set(), places.free) == ([2, 1, 0], False, True, 1)
+
+
+def test_places_that_were_not_needed_draw_no_attention(settings: Settings, rings: Rings) -> None:
+    """A consumer that asks for more places than there are, and finds nothing due, must wait and not look for ever."""
+    stage = Stage(settings, SystemClock(), rings, [Performer])
+    stage.start()
+
+    reserved = stage.reserve("deliveries", 50)
+    stage.release("deliveries", reserved)
+    attention = stage._places["deliveries"].attention.is_set()
+    stage.stop()
+
+    assert (reserved, attention) == (2, False)

@@ -24,7 +24,7 @@ from workers.carriers.base import (
     Order,
     SubmissionUnknown,
 )
-from workers.carriers.sandbox_ledger import Ledger, LegRow
+from workers.carriers.sandbox_ledger import SLACK_S, Ledger, LegRow
 from workers.carriers.sandbox_leg import SandboxLeg
 from workers.carriers.sandbox_numbers import SCENARIOS, Submission, scenario_of
 
@@ -133,6 +133,8 @@ class SandboxCarrier:
     async def attach(self, reference: str) -> SandboxLeg:
         """Follow the leg from the first event on, and take up the conversation where it stood."""
         row = await self._row(reference=reference)
+        if (ahead_s := row.happened_at - self._now()) > SLACK_S:  # the clock was set back
+            row = await self.ledger.shift(row, -ahead_s)
         leg = SandboxLeg(self.ledger, self._clock, self._speed, row, on_close=self._forget)
         if row.ending(self._now(), self._speed) is not None:
             leg.over(row)

@@ -84,6 +84,11 @@ class LegRow:
         persona = SCENARIOS[self.scenario].persona
         return persona.answered_by if persona and self.detects_voicemail else AnsweredBy.UNKNOWN
 
+    @property
+    def happened_at(self) -> float:
+        """The latest instant that was not written ahead of its time."""
+        return self.position_at if self.position_at is not None and self.position_s > 0 else self.placed_at
+
     def limit_at(self, speed: float) -> float | None:
         """When the maximum duration is over if nobody speaks any more: silence on our side counts real seconds."""
         if self.position_at is None:
@@ -254,6 +259,16 @@ class Ledger:
             },
         )
         return await self.by_reference(reference)
+
+    async def shift(self, row: LegRow, seconds: float) -> LegRow:
+        """Move the leg's instants, once: a telephone network goes on whoever sets our clock."""
+        instants = ("placed_at", "ringing_at", "answered_at", "ended_at", "position_at")
+        moved = ", ".join(f"{name} = {name} + :seconds" for name in instants)
+        await self._rows(
+            f"UPDATE legs SET {moved} WHERE reference = :reference AND placed_at = :placed_at",  # noqa: S608
+            {"seconds": seconds, "reference": row.reference, "placed_at": row.placed_at},
+        )
+        return await self.by_reference(row.reference) or row
 
     async def settle(self, row: LegRow, duration_s: float) -> LegRow:
         """The exact duration of a leg that another process hung up."""

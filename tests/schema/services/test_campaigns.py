@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -13,8 +11,8 @@ from schema.errors import Invalid, NotFound
 from schema.rules.calls import CallPhase, CallStatus, EndReason
 from schema.rules.campaigns import CampaignStatus
 from schema.runtime import Runtime, Viewer
-from schema.services import agents, calls, campaigns, contacts
-from schema.tables import Call, Campaign, CampaignContact, Contact, Event
+from schema.services import agents, calls, campaigns, enrolment
+from schema.tables import Call, Campaign, Event
 from tests.schema.conftest import Act, Refused, Unchanged
 from tests.support import seeds
 from tests.support.runtime import on_both
@@ -192,7 +190,7 @@ async def test_a_finished_campaign_cannot_be_edited(
     async with refused(Invalid, f"A {status.value} campaign cannot be changed"):
         await act(campaigns.update, row.id, {"name": "Summer"})
     async with refused(Invalid, f"A {status.value} campaign takes no contacts"):
-        await act(campaigns.enrol, row.id, contact_ids=[person.id])
+        await act(enrolment.add, row.id, await enrolment.checked([person.id]))
 
 
 @pytest.mark.parametrize("status", [ACTIVE, PAUSED])
@@ -305,138 +303,6 @@ async def test_campaigns_are_listed_newest_first_and_by_status(runtime: Runtime,
 
     assert [row.id for row in (await campaigns.list_page(tx)).nodes] == ids[::-1]
     assert [row.id for row in (await campaigns.list_page(tx, status=PAUSED)).nodes] == [ids[1]]
-
-
-# --- enrolment (P3) ---
-
-
-@on_both
-async def test_contacts_get_in_on_create(runtime: Runtime, viewer: Viewer) -> None:
-    people = await seeds.contact_list(runtime, viewer, 3)
-
-    row = await seeds.campaign(runtime, viewer, contact_ids=[*people, people[0]])
-
-    tx = runtime.snapshot(viewer)
-    assert [each.contact_id for each in (await campaigns.enrolled_page(tx, row.id)).nodes] == people
-    kept = await campaigns.get(tx, row.id)
-    assert (kept.calls_total, kept.calls_completed) == (3, 0)
-
-
-@on_both
-async def test_duplicates_are_ignored_and_counted(runtime: Runtime, viewer: Viewer, act: Act) -> None:
-    people = await seeds.contact_list(runtime, viewer, 4)
-    row = await seeds.campaign(runtime, viewer, contact_ids=people[:2])
-
-    result = await act(campaigns.enrol, row.id, contact_ids=[*people, people[3], people[0]])
-
-    assert (result.enrolled, result.duplicates, result.campaign.calls_total) == (2, 4, 4)
-    enrolled = await campaigns.enrolled_page(runtime.snapshot(viewer), row.id)
-    assert [each.contact_id for each in enrolled.nodes] == people
-    again = await act(campaigns.enrol, row.id, contact_ids=people)
-    assert (again.enrolled, again.duplicates, again.campaign.calls_total) == (0, 4, 4)
-
-
-@on_both
-async def test_contacts_given_by_number_are_found_or_made(runtime: Runtime, viewer: Viewer, act: Act) -> None:
-    known = await seeds.contact(runtime, viewer, phone_number="+15551234567", name="Kim")
-    row = await seeds.campaign(runtime, viewer)
-    given = [
-        {"phone_number": "+15551234567", "name": "Not Kim"},
-        {"phone_number": "+15551234568", "name": "Lee", "custom_fields": {"seats": 3}},
-        {"phone_number": "+15551234568", "name": "Lee again"},
-        {"phone_number": "+15551234569"},
-    ]
-
-    result = await act(campaigns.enrol, row.id, contact_ids=[known.id], new_contacts=given)
-
-    assert (result.enrolled, result.duplicates) == (3, 2)
-    tx = runtime.snapshot(viewer)
-    people = {each.phone_number: each for each in (await contacts.list_page(tx)).nodes}
-    assert {number: each.name for number, each in people.items()} == {
-        "+15551234567": "Kim",
-        "+15551234568": "Lee",
-        "+15551234569": None,
-    }
-    assert people["+15551234568"].custom_fields == {"seats": 3}
-    enrolled = [each.contact_id for each in (await campaigns.enrolled_page(tx, row.id)).nodes]
-    assert enrolled == [known.id, people["+15551234568"].id, people["+15551234569"].id]
-
-
-@on_both
-async def test_enrolment_is_all_or_nothing(runtime: Runtime, viewer: Viewer, act: Act, refused: Refused) -> None:
-    people = await seeds.contact_list(runtime, viewer, 2)
-    theirs = await seeds.contact(runtime, await seeds.workspace(runtime, name="Other"))
-    gone = await seeds.contact(runtime, viewer)
-    await act(contacts.delete, gone.id)
-    row = await seeds.campaign(runtime, viewer)
-    new = {"phone_number": "+15551234567"}
-
-    for id in (UNKNOWN, theirs.id, gone.id):
-        async with refused(NotFound, f"Contact with id {id} not found"):
-            await act(campaigns.enrol, row.id, contact_ids=[*people, id], new_contacts=[new])
-    async with refused(Invalid, "contacts[1]: phoneNumber is required"):
-        await act(campaigns.enrol, row.id, contact_ids=people, new_contacts=[new, {"name": "Kim"}])
-    async with refused(Invalid, "contacts[0]: Unknown field 'mood'"):
-        await act(campaigns.enrol, row.id, new_contacts=[{**new, "mood": "sunny"}])
-    async with refused(Invalid, "contactIds or contacts is required"):
-        await act(campaigns.enrol, row.id)
-    async with refused(NotFound, f"Campaign with id {UNKNOWN} not found"):
-        await act(campaigns.enrol, UNKNOWN, contact_ids=people)
-
-
-async def test_ten_thousand_a_request_and_no_more(runtime: Runtime, viewer: Viewer, act: Act, refused: Refused) -> None:
-    row = await seeds.campaign(runtime, viewer)
-    message = "At most 10,000 contacts can be enrolled in one request"
-
-    async with refused(Invalid, message):
-        await act(campaigns.enrol, row.id, contact_ids=[UNKNOWN] * 10_001)
-    async with refused(Invalid, message):
-        await act(campaigns.enrol, row.id, contact_ids=[UNKNOWN] * 5_000, new_contacts=[{}] * 5_001)
-    async with refused(Invalid, message):
-        await act(
-            campaigns.create,
-            {
-                "name": "Spring",
-                "agent_id": row.agent_id,
-                "phone_number_id": row.phone_number_id,
-                "contact_ids": [UNKNOWN] * 10_001,
-            },
-        )
-
-
-@on_both
-async def test_ten_thousand_with_duplicates_take_seconds_not_minutes(
-    runtime: Runtime, viewer: Viewer, act: Act
-) -> None:
-    row = await seeds.campaign(runtime, viewer)
-    numbers = [seeds.number() for _ in range(8_000)]
-    given = [{"phone_number": number} for number in numbers + numbers[:2_000]]
-
-    started = time.process_time()
-    new = await act(campaigns.enrol, row.id, new_contacts=given)
-    taken_s = time.process_time() - started
-    people = [each.id for each in await runtime.database.read(select(Contact).order_by(Contact.id))]
-    known = await act(campaigns.enrol, row.id, contact_ids=people + people[:2_000])
-
-    assert taken_s < 10
-    assert (new.enrolled, new.duplicates) == (8_000, 2_000)
-    assert (known.enrolled, known.duplicates) == (0, 10_000)
-    kept = await campaigns.get(runtime.snapshot(viewer), row.id)
-    assert kept.calls_total == 8_000 == len(await runtime.database.read(select(CampaignContact)))
-
-
-@on_both
-async def test_those_who_enrol_at_once_count_right(runtime: Runtime, viewer: Viewer, act: Act) -> None:
-    people = await seeds.contact_list(runtime, viewer, 20)
-    row = await seeds.campaign(runtime, viewer)
-
-    results = await asyncio.gather(
-        *(act(campaigns.enrol, row.id, contact_ids=people[first : first + 10]) for first in (0, 5, 10))
-    )
-
-    assert sum(result.enrolled for result in results) == 20
-    assert sum(result.duplicates for result in results) == 10
-    assert (await campaigns.get(runtime.snapshot(viewer), row.id)).calls_total == 20
 
 
 async def test_who_is_enrolled_is_listed_a_hundred_at_a_time(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,44 @@ async def test_letting_go_of_a_leg_does_not_end_it(sandbox, clock):
     leg = await sandbox.find("call.1")
     assert leg is not None
     assert leg.state is LegState.ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("xx", "after_s", "reason"), [("40", 1.5, EndReason.BUSY), ("47", 20.0, EndReason.CALLEE_HANGUP)]
+)
+async def test_a_leg_goes_on_when_the_clock_was_set_back(sandbox, clock, xx, after_s, reason):
+    """A network has a clock of its own, which nobody here sets: what was about to happen does not wait an hour."""
+    reference = await sandbox.place(order(number(xx)))
+    clock._start -= timedelta(hours=1)
+    began = clock.now()
+
+    call = await carry(sandbox, clock, order(number(xx)), reference=reference)
+
+    assert call.leg is not None
+    assert call.leg.ending is not None
+    assert call.leg.ending.reason is reason
+    assert began < call.leg.ending.at <= began + timedelta(seconds=after_s)
+    assert await sandbox.dials("call.1") == 1
+
+
+async def test_a_conversation_goes_on_when_the_clock_was_set_back(tmp_path, sandbox, clock):
+    reference = await sandbox.place(order(number("00")))
+    first = await sandbox.attach(reference)
+    await first.media.speak(words("Hi, do you have a minute?"))
+    await first.media.listen(10)
+    said = await sandbox.find("call.1")
+    await sandbox.aclose()
+    clock._start -= timedelta(hours=1)
+
+    second = SandboxCarrier(tmp_path, clock, 1.0)
+    await second.attach(reference)
+    leg = await second.find("call.1")
+    await second.aclose()
+
+    assert said is not None
+    assert leg is not None
+    assert (leg.state, leg.answered_by) == (LegState.ANSWERED, AnsweredBy.HUMAN)
+    assert said.answered_at - leg.answered_at == pytest.approx(timedelta(hours=1), abs=timedelta(seconds=0.1))
 
 
 # --- what the agent says arrives as it is thought of

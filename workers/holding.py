@@ -1,0 +1,143 @@
+"""Holding on to calls: one writer for all the calls of a worker, and the lease of each, whatever is done under it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import structlog
+
+from schema.database import may_pass
+from schema.due import Fenced, Lease
+from schema.runtime import Runtime, Transaction, Viewer
+from schema.services import holding
+from schema.services.holding import Kept, Note
+
+log = structlog.get_logger("voxforge.calls")
+T = TypeVar("T")
+P = ParamSpec("P")
+
+TOGETHER = 500
+"""Notes in one transaction."""
+
+
+class Scribe:
+    """Writes what many calls have to say, in one transaction what came while the one before was written.
+
+    So a note is written at once when nothing else is, and a busy worker needs no more transactions than one that is
+    not. One scribe belongs to one event loop.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._waiting: list[tuple[Note, asyncio.Future[Kept]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, note: Note) -> Kept:
+        """Write one note of one call. Raises Fenced, DATABASE_ERRORS."""
+        kept: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+        self._waiting.append((note, kept))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all(), name="scribe")
+        return await kept
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
+                await self._write(batch)
+        finally:
+            self._writing = None
+
+    async def _write(self, batch: list[tuple[Note, asyncio.Future[Kept]]]) -> None:
+        try:
+            written = await self._runtime.perform(None, holding.write, [note for note, _ in batch])
+        except Exception as error:  # noqa: BLE001 (it is for those who wait, each of whom knows what to do)
+            if len(batch) > 1 and not may_pass(error):
+                for one in batch:  # one of them cannot be written, which is no reason for the others to stop
+                    await self._write([one])
+                return
+            for _, kept in batch:
+                if not kept.done():
+                    kept.set_exception(error)
+            return
+        for (note, kept), result in zip(batch, written, strict=True):
+            if kept.done():  # whoever waited has been cancelled
+                continue
+            if result is None:
+                kept.set_exception(Fenced(f"Call {note.held.id} is no longer held at version {note.held.version}"))
+            else:
+                kept.set_result(result)
+
+
+class Hold:
+    """One call's lease, as the last step that was taken under it has left it; one step at a time.
+
+    A step that has begun is finished whoever is cancelled meanwhile, so that `lease` always is what the row says and a
+    call that is let go of can be put back.
+    """
+
+    def __init__(self, runtime: Runtime, scribe: Scribe, lease: Lease) -> None:
+        self.lease = lease
+        self.viewer: Viewer | None = None  # whose call it is, once its row has been read
+        self.wanted_over = False  # somebody asked for the call to be ended
+        self.is_placing = False  # the carrier is being told: to be cut short here is not to know what became of it
+        self._runtime = runtime
+        self._scribe = scribe
+        self._turn = asyncio.Lock()
+
+    async def step(
+        self,
+        verb: Callable[Concatenate[Transaction, Lease, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **given: P.kwargs,
+    ) -> T:
+        """`verb(tx, lease, …)` in a transaction; a lease that it returns, as it is or as `held`, is the new one.
+
+        Raises Fenced, DATABASE_ERRORS.
+        """
+
+        async def step() -> T:
+            async with self._turn:
+                result = await self._runtime.perform(self.viewer, verb, self.lease, *args, **given)
+                self.lease = _lease_in(result) or self.lease
+                return result
+
+        return await _finished(step())
+
+    async def write(self, make: Callable[Concatenate[Lease, P], Note], *args: P.args, **given: P.kwargs) -> None:
+        """Write `make(lease, …)`, together with the notes of other calls. Raises Fenced, DATABASE_ERRORS."""
+
+        async def write() -> None:
+            async with self._turn:
+                kept = await self._scribe.write(make(self.lease, *args, **given))
+                self.lease, self.wanted_over = kept.held, kept.wanted_over
+
+        await _finished(write())
+
+    async def through(self, work: Coroutine[Any, Any, T], every_s: float) -> T:
+        """Do long work while the lease is renewed. Raises what the work raises, Fenced, DATABASE_ERRORS."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=every_s))[0]:
+                await self.write(Note)
+            return task.result()
+        finally:
+            task.cancel()
+
+
+async def _finished(step: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.ensure_future(step)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # nobody else will ask for it
+        raise
+
+
+def _lease_in(result: object) -> Lease | None:
+    held = getattr(result, "held", result)
+    return held if isinstance(held, Lease) else None
