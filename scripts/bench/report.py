@@ -118,3 +118,11 @@ def show_profile(label: str, seen: dict[str, Any], most: int = 25) -> None:
     for name, own in sorted(seen["own"].items(), key=lambda item: -item[1])[:most]:
         table.add_row(f"{own / samples:.1%}", f"{seen['under'][name] / samples:.1%}", name)
     Console().print(table)
+
+
+def show_threads(seen: dict[str, dict[str, Any]]) -> None:
+    """The threads that used any CPU worth the name, the busiest first."""
+    for name, one in sorted(seen.items(), key=lambda item: -item[1].get("cpu_s", 0.0)):
+        used = one.get("cpu_s", 0.0)
+        if used >= 0.5 and one["samples"]:
+            show_profile(f"{name}: {used:.1f} s of CPU", one)
