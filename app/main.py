@@ -23,8 +23,9 @@ from app.rate_limit import LocalRateLimiter, RateLimiter, RedisRateLimiter
 from app.recordings import recording_routes
 from app.request_id import RequestId
 from app.rest.adapter import compile_endpoints, rest_routes
-from app.rest.routes import PREFIX
+from app.rest.routes import CSV, PREFIX, ROUTES
 from schema import migrations
+from schema.rules.contact_import import MAX_BYTES
 from schema.runtime import Runtime
 
 PUBLIC = frozenset({f"{PREFIX}/openapi.json"})
@@ -84,7 +85,7 @@ def create_app(
                 public=PUBLIC,
                 trusted_proxies=settings.trusted_proxies,
             ),
-            Middleware(BodyLimit),
+            Middleware(BodyLimit, larger={PREFIX + route.path: MAX_BYTES for route in ROUTES if route.body == CSV}),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,

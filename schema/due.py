@@ -123,7 +123,7 @@ async def settle(tx: Transaction, table: type[Job], held: Lease, *, due_at: date
     """Write a result and say when the row is due again (None: finished). Raises Fenced if the lease was lost."""
     values = {"due_at": due_at, **values}
     row = {"held_id": held.id, "held_version": held.version, **values}
-    if (await tx.execute(_settling(table, tuple(values)), [row])).rowcount != 1:
+    if (await tx.execute(_settling(table, tuple(values)), row)).rowcount != 1:
         raise Fenced(f"{table.NOUN} {held.id} is no longer held at version {held.version}")
     return Lease(held.id, held.version + 1, due_at or held.until)
 

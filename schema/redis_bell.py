@@ -76,7 +76,7 @@ class RedisBell:
             try:
                 self._client.publish(CHANNEL, name)
                 self._found()
-            except (redis.RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 (whatever the client raises, this thread must live)
                 self._missing(error)
                 self._closed.wait(_RETRY_S)
 
@@ -89,10 +89,16 @@ class RedisBell:
                     while not self._closed.is_set():
                         message = channel.get_message(timeout=_TIMEOUT_S)
                         if message is not None:
-                            self._local.ring(message["data"].decode())
-            except (redis.RedisError, OSError) as error:
+                            self._pass_on(message["data"])
+            except Exception as error:  # noqa: BLE001 (as above)
                 self._missing(error)
                 self._closed.wait(_RETRY_S)
+
+    def _pass_on(self, data: bytes) -> None:
+        try:
+            self._local.ring(data.decode())
+        except Exception as error:  # noqa: BLE001 (anybody may publish, and this thread must live to hear the next ring)
+            log.warning("a ring could not be passed on", error=type(error).__name__)
 
     def _missing(self, error: Exception) -> None:
         if not self._lost:

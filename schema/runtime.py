@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
-from sqlalchemy import CursorResult, Select, func, or_, select, update
+from sqlalchemy import CursorResult, Select, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import Executable
@@ -67,11 +67,8 @@ class Reads:
         return self.viewer.workspace_id
 
     def select(self, table: type[Own], *, deleted: bool = False) -> Select[Own]:
-        """This workspace's rows of `table`, without the `deleted` ones unless told: the single place of tenancy."""
-        statement = select(table).where(col(table.workspace_id) == self.workspace_id)
-        if issubclass(table, SoftDeleted) and not deleted:
-            return statement.where(col(table.deleted_at).is_(None))
-        return statement
+        """This workspace's rows of `table`, without the `deleted` ones unless told."""
+        return _owned(table, self.workspace_id, deleted=deleted)
 
     async def all(self, statement: Select[T]) -> list[T]:
         """Every row of the statement."""
@@ -92,6 +89,14 @@ class Reads:
         if row is None:
             raise missing(table, id)
         return row
+
+
+def _owned(table: type[Own], workspace: Any, *, deleted: bool = False) -> Select[Own]:
+    """The rows of one workspace: the single place of tenancy."""
+    statement = select(table).where(col(table.workspace_id) == workspace)
+    if issubclass(table, SoftDeleted) and not deleted:
+        return statement.where(col(table.deleted_at).is_(None))
+    return statement
 
 
 def missing(table: type[Table], id: str) -> NotFound:
@@ -129,15 +134,17 @@ class Transaction(Reads):
 
     async def lock(self, table: type[Own], id: str) -> Own:
         """`get`, and nobody else changes the row until this transaction ends."""
-        statement = self.select(table).where(col(table.id) == id).with_for_update(key_share=True)
-        row = await self.first(statement)
+        rows = await self.session.execute(_locking(table), {"workspace": self.workspace_id, "id": id})
+        row: Own | None = rows.scalars().first()
         if row is None:
             raise missing(table, id)
         return row
 
-    async def execute(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> Result:
-        """Run a statement that returns no model (updates, inserts of many)."""
-        return cast("Result", await self.session.execute(statement, rows))
+    async def execute(
+        self, statement: Executable, values: Mapping[str, Any] | list[dict[str, Any]] | None = None
+    ) -> Result:
+        """Run a statement that returns no model; `values` are for what it leaves open, in a list: for many rows."""
+        return cast("Result", await self.session.execute(statement, values))
 
     async def insert_new(self, table: type[T], rows: list[dict[str, Any]]) -> None:
         """Insert many, without those that a unique constraint refuses; sort them, or two of these may deadlock."""
@@ -147,7 +154,7 @@ class Transaction(Reads):
     async def insert_once(self, table: type[T], values: Mapping[str, Any]) -> bool:
         """Insert one row unless a unique constraint refuses it; whether it was new."""
         statement = _inserting(table, self.runtime.database.is_sqlite)
-        return (await self.execute(statement, [dict(values)])).rowcount == 1
+        return (await self.execute(statement, values)).rowcount == 1
 
     def add(self, row: T) -> T:
         """Insert the row when the transaction flushes."""
@@ -199,8 +206,14 @@ class Transaction(Reads):
 
 
 @cache
-def _inserting(table: type[Table], is_sqlite: bool) -> Executable:
+def _locking(table: type[Own]) -> Select[Own]:
     """Made once, because making it takes as long as running it."""
+    return _owned(table, bindparam("workspace")).where(col(table.id) == bindparam("id")).with_for_update(key_share=True)
+
+
+@cache
+def _inserting(table: type[Table], is_sqlite: bool) -> Executable:
+    """As above."""
     insert = sqlite.insert if is_sqlite else postgresql.insert
     return insert(table.__table__).on_conflict_do_nothing()  # type: ignore[attr-defined]
 

@@ -5,6 +5,7 @@ import collections
 import itertools
 import json
 import os
+import re
 import threading
 
 import requests
@@ -17,8 +18,14 @@ _plain_send = requests.Session.send
 
 
 def _send(session, request, **options):
-    """Failed authentications are counted by address; schemathesis tries many, and each is to be answered 401."""
+    """Failed authentications are counted by address; schemathesis tries many, and each is to be answered 401.
+
+    A good idempotency key is sent only once: an answer that is given again would pass for a new resource.
+    """
     number = next(_numbers)
+    key = request.headers.get("Idempotency-Key", "")
+    if isinstance(key, str) and re.fullmatch("[!-~]{1,255}", key):
+        request.headers["Idempotency-Key"] = ("%d-%s" % (number, key))[:255]
     request.headers["X-Forwarded-For"] = "10.%d.%d.%d" % (number >> 16 & 255, number >> 8 & 255, number & 255)
     return _plain_send(session, request, **options)
 

@@ -173,8 +173,7 @@ class CallMutations:
         graphql_type=Call, permission_classes=writes(Resource.CALLS), description="Queue one outbound call."
     )
     async def create_call(self, info: Info, input: CreateCallInput) -> Any:
-        async with info.context.write() as tx:
-            return await calls.place(tx, given(input))
+        return await info.context.perform(calls.place, given(input))
 
     @strawberry.mutation(
         graphql_type=Call,

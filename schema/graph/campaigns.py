@@ -16,7 +16,7 @@ from schema.graph.paging import Page
 from schema.graph.phone_numbers import PhoneNumber
 from schema.graph.scalars import CampaignContactStatus, CampaignStatus, DateTime, EndReason, WaitReason
 from schema.rules.scopes import Resource
-from schema.services import campaigns, gate
+from schema.services import campaigns, enrolment, gate
 from schema.services import preflight as preflights
 from schema.tables import Agent as AgentRow
 from schema.tables import Campaign as CampaignRow
@@ -62,7 +62,7 @@ class Preflight:
     at: DateTime = strawberry.field(description="The instant that it was asked for.")
     callable: int = strawberry.field(description="May be called.")
     on_do_not_call_list: int = strawberry.field(description="Will be skipped: on the do-not-call list.")
-    outside_hours: int = strawberry.field(description="Have to wait for the call window or for their own hours.")
+    outside_hours: int = strawberry.field(description="Outside the call window or their own hours; skipped if those never open.")
     invalid: int = strawberry.field(description="Will be skipped: deleted, or without a number that can be called.")
     duplicate: int = strawberry.field(description="Will be skipped: another contact has the same number.")
 
@@ -136,7 +136,7 @@ class Enrolment:
     duplicates: int = strawberry.field(description="Contacts that were enrolled already, or came twice.")
 
     @strawberry.field(description="Contacts enrolled in the campaign, these among them.")
-    def calls_total(self, root: strawberry.Parent[campaigns.Enrolment]) -> int:
+    def calls_total(self, root: strawberry.Parent[enrolment.Enrolment]) -> int:
         return root.campaign.calls_total
 
 
@@ -184,6 +184,7 @@ class UpdateCampaignInput:
 class EnrolContactsInput:
     contact_ids: Maybe[list[strawberry.ID]]
     contacts: Maybe[list[CreateContactInput]]
+    all: Maybe[bool]
 
 
 @strawberry.type
@@ -240,11 +241,10 @@ class CampaignMutations:
     @strawberry.mutation(
         graphql_type=Enrolment,
         permission_classes=writes(Resource.CAMPAIGNS),
-        description="Enrol up to 10,000 contacts, by id or by number.",
+        description="Enrol up to 10,000 contacts, by id or by number, or all that there are.",
     )
     async def enrol_contacts(self, info: Info, id: strawberry.ID, input: EnrolContactsInput) -> Any:
         sent = given(input)
-        async with info.context.write() as tx:
-            return await campaigns.enrol(
-                tx, id, contact_ids=sent.get("contact_ids") or (), new_contacts=sent.get("contacts") or ()
-            )
+        ids, new, is_all = sent.get("contact_ids", ()), sent.get("contacts", ()), sent.get("all", False)
+        people = await enrolment.checked(ids, new, is_all=is_all)
+        return await enrolment.enrol(info.context.write, id, people)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import strawberry
 from sqlmodel import col
@@ -19,6 +19,8 @@ from schema.services.keys import BAD_KEY
 from schema.tables import DeliveryAttempt, Event, Owned
 
 T = TypeVar("T", bound=Owned)
+Out = TypeVar("Out")
+P = ParamSpec("P")
 
 
 _BATCH = 1_000  # ids in one statement: PostgreSQL takes 32,767 parameters
@@ -51,6 +53,15 @@ class Context:
     def write(self) -> AbstractAsyncContextManager[Transaction]:
         """One unit of work in the viewer's workspace, or a part of the one that the whole operation is."""
         return self._unit.write() if self._unit else self.runtime.transaction(self.viewer)
+
+    async def perform(
+        self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, Out]], *args: P.args, **given: P.kwargs
+    ) -> Out:
+        """What `write` does for a block that is this one verb, in half of the time (`Runtime.perform`)."""
+        if self._unit is None:
+            return await self.runtime.perform(self.viewer, verb, *args, **given)
+        async with self._unit.write() as tx:
+            return await verb(tx, *args, **given)
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:

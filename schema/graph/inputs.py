@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from strawberry import UNSET, Some
+from strawberry.schema.name_converter import NameConverter
 from strawberry.types.arguments import InputContext, convert_argument
 from strawberry.types.base import StrawberryMaybe, StrawberryObjectDefinition, StrawberryOptional
 
@@ -36,25 +38,32 @@ def build(kind: type, value: Mapping[str, Any], context: InputContext) -> Any:
 
     The `from_input` of every input type: Strawberry's own refusal names Python types, and reads as a crash of ours.
     """
-    definition: StrawberryObjectDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
     fields: dict[str, Any] = {}
-    for field in definition.fields:
-        name = context.config.name_converter.from_field(field)
+    for name, python_name, type in _fields(kind, context.config.name_converter):
         path = (*context.path, name)
         if name not in value:
-            fields[field.python_name] = None
+            fields[python_name] = None
             continue
-        type = field.resolve_type(type_definition=definition)
         if (
             value[name] is None
             and isinstance(type, StrawberryMaybe)
             and not isinstance(type.of_type, StrawberryOptional)
         ):
             raise Invalid(f"{_spelled(path)} cannot be null")
-        fields[field.python_name] = convert_argument(
+        fields[python_name] = convert_argument(
             value[name], type, context.scalar_registry, context.config, context.info, path=path
         )
     return kind(**fields)
+
+
+@cache
+def _fields(kind: type, names: NameConverter) -> list[tuple[str, str, Any]]:
+    """Names in GraphQL and in Python, and types: looked up once, or 10,000 contacts take twice as long."""
+    definition: StrawberryObjectDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
+    return [
+        (names.from_field(field), field.python_name, field.resolve_type(type_definition=definition))
+        for field in definition.fields
+    ]
 
 
 def _spelled(path: tuple[str | int, ...]) -> str:

@@ -14,6 +14,7 @@ from schema.graph.agents import AgentMutations, AgentQueries
 from schema.graph.appointments import AppointmentMutations, AppointmentQueries
 from schema.graph.calls import CallMutations, CallQueries
 from schema.graph.campaigns import CampaignMutations, CampaignQueries
+from schema.graph.contact_import import ContactImportMutations
 from schema.graph.contacts import ContactMutations, ContactQueries
 from schema.graph.dialer import DialerQueries
 from schema.graph.documents import PreparedDocuments
@@ -46,6 +47,7 @@ class Mutation(
     CallMutations,
     AppointmentMutations,
     ContactMutations,
+    ContactImportMutations,
     PhoneNumberMutations,
     WebhookMutations,
     KeyMutations,

@@ -11,6 +11,7 @@ import strawberry
 from schema.rules.appointments import AppointmentStatus
 from schema.rules.calls import AnsweredBy, CallDirection, CallStatus, EndReason, Outcome, Role, Sentiment, WaitReason
 from schema.rules.campaigns import CampaignContactStatus, CampaignStatus
+from schema.rules.contact_import import ImportMode
 from schema.rules.contacts import DoNotCallSource
 from schema.rules.instants import format_instant, parse_instant
 from schema.rules.plans import Plan
@@ -93,6 +94,7 @@ _ENUMS: tuple[tuple[type[StrEnum], str, str], ...] = (
     (AttemptTrigger, "AttemptTrigger", "Why a request was sent."),
     (ErrorClass, "DeliveryErrorClass", "Why an attempt has no status."),
     (DoNotCallSource, "DoNotCallSource", "How a number came to the list."),
+    (ImportMode, "ImportMode", "What becomes of the good rows of a file in which others are wrong."),
     (Plan, "Plan", "What a workspace pays for."),
 )
 for _kind, _name, _description in _ENUMS:
@@ -115,6 +117,7 @@ __all__ = [
     "EndReason",
     "ErrorClass",
     "EventType",
+    "ImportMode",
     "JSONObject",
     "Outcome",
     "Plan",

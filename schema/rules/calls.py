@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -188,6 +188,23 @@ def unconnected_outcome(reason: EndReason) -> Outcome:
     return {EndReason.VOICEMAIL: Outcome.VOICEMAIL_REACHED, EndReason.CALL_SCREENED: Outcome.SCREENED}.get(
         reason, Outcome.NOT_REACHED
     )
+
+
+def unanalysed(reason: EndReason, transcript: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The analysis (L2) of a connected call that could not be analysed: nothing but what is certain."""
+    spoke = any(line["role"] == Role.CALLEE.value for line in transcript)
+    certain = {
+        EndReason.VOICEMAIL: Outcome.VOICEMAIL_LEFT,
+        EndReason.OPTED_OUT: Outcome.DO_NOT_CALL,
+        EndReason.TRANSFERRED: Outcome.TRANSFERRED,
+    }
+    return {
+        "summary": "The call could not be analysed.",
+        "sentiment": Sentiment.NEUTRAL.value,
+        "outcome": certain.get(reason, Outcome.CONVERSATION if spoke else Outcome.NO_CONVERSATION).value,
+        "actionItems": [],
+        "extracted": {},
+    }
 
 
 def storable(value: Any) -> Any:

@@ -31,6 +31,7 @@ from schema.rules.calls import (
     WaitReason,
     final_status,
     storable,
+    unanalysed,
     unconnected_outcome,
 )
 from schema.rules.campaigns import OPEN
@@ -246,29 +247,6 @@ async def withdraw(tx: Transaction, held: due.Lease, attempt_id: str) -> None:
     tx.ring(calls.QUEUE)
 
 
-async def ringing(tx: Transaction, held: due.Lease) -> due.Lease:
-    """The far end rings; said late or twice, nothing happens. Raises Fenced."""
-    call = await _held(tx, held)
-    if call.phase is CallPhase.RINGING or not moves.allowed(moves.CALL, call.phase, CallPhase.RINGING):
-        return held
-    return await _step(tx, held, call, CallPhase.RINGING)
-
-
-async def answered(tx: Transaction, held: due.Lease, *, at: datetime, by: AnsweredBy) -> due.Lease:
-    """Somebody or something picked up; said late or twice, nothing happens. Raises Fenced."""
-    call = await _held(tx, held)
-    if call.phase is CallPhase.ANSWERED or not moves.allowed(moves.CALL, call.phase, CallPhase.ANSWERED):
-        return held
-    return await _step(tx, held, call, CallPhase.ANSWERED, answered_at=at, answered_by=by)
-
-
-async def heard(tx: Transaction, held: due.Lease, transcript: Sequence[Mapping[str, Any]]) -> due.Lease:
-    """Keep what has been said so far, and hold on. Raises Fenced."""
-    return await due.settle(
-        tx, Call, held, due_at=tx.now + timedelta(seconds=LEASE_S), transcript=storable(transcript), updated_at=tx.now
-    )
-
-
 async def ended(
     tx: Transaction,
     held: due.Lease,
@@ -355,28 +333,29 @@ async def analysed(
 
 
 async def broken(tx: Transaction, held: due.Lease) -> None:
-    """Something of ours failed for good: a live call is over, a processed one stays as far as it got. Raises Fenced."""
+    """Something of ours failed for good: a live call is over, another says what there is of it (W2). Raises Fenced."""
     call = await _held(tx, held)
     if call.phase is CallPhase.PROCESSING:
-        await due.settle(tx, Call, held, due_at=None, phase=CallPhase.DONE, updated_at=tx.now)
+        analysis = unanalysed(call.end_reason or EndReason.INTERNAL_ERROR, call.transcript or [])
+        await _settle(
+            tx,
+            held,
+            call,
+            due_at=None,
+            phase=CallPhase.DONE,
+            summary=analysis["summary"],
+            sentiment=Sentiment(analysis["sentiment"]),
+            outcome=Outcome(analysis["outcome"]),
+            analysis=analysis,
+            updated_at=tx.now,
+        )
+        await webhooks.emit_transcript(tx, call)
+        await webhooks.emit_analysis(tx, call)
         return
     answered = call.answered_at is not None
     await _finish(
         tx, held, call, reason=EndReason.INTERNAL_ERROR, answered=answered, ended_at=tx.now, duration=call.duration or 0
     )
-
-
-async def keep(tx: Transaction, held: due.Lease) -> tuple[due.Lease, bool]:
-    """Hold on, and learn whether somebody wants the call ended. Raises Fenced."""
-    call = await _held(tx, held)
-    wanted = call.hangup_requested
-    return await due.renew(tx, Call, held, seconds=LEASE_S), wanted
-
-
-async def hangups(runtime: Runtime, ids: Sequence[str]) -> list[str]:
-    """Which of those calls somebody wants ended."""
-    statement = select(col(Call.id)).where(col(Call.id).in_(ids), col(Call.hangup_requested).is_(True))
-    return [row.id for row in await runtime.database.read(statement)]
 
 
 async def owns_leg(runtime: Runtime, id: str, reference: str) -> bool:
@@ -455,7 +434,7 @@ async def _finish(
 
 
 async def _attempt(tx: Transaction, id: str, **values: Any) -> None:
-    await tx.execute(_attempting(tuple(values)), [{"attempt": id, **values}])
+    await tx.execute(_attempting(tuple(values)), {"attempt": id, **values})
 
 
 @cache

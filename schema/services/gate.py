@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlmodel import col
 
 from schema.rules import gate, phone
@@ -108,31 +108,35 @@ async def ask(
 
 
 async def _slots(tx: Transaction, call: Call) -> Slots:
-    live = (
-        select(col(Call.campaign_id), func.count())
-        .where(
-            col(Call.workspace_id) == tx.workspace_id,
-            col(Call.ended_at).is_(None),
-            col(Call.phase).in_(LIVE),
-            col(Call.id) != call.id,
-        )
-        .group_by(col(Call.campaign_id))
-    )
-    used: dict[str | None, int] = dict((await tx.execute(live)).all())
+    live = await tx.execute(_LIVE_CALLS, {"workspace": tx.workspace_id, "call": call.id})
+    used: dict[str | None, int] = dict(live.all())
     return Slots(sum(used.values()), await plan_limit(tx), used.get(call.campaign_id, 0))
 
 
 async def _others_wait(tx: Transaction, call: Call) -> bool:
     """Whether a single call waits for a slot, before a single call one that came earlier: first come, first served."""
-    before = tx.select(Call).where(
-        col(Call.ended_at).is_(None),
+    first = (await tx.execute(_FIRST_TO_WAIT, {"workspace": tx.workspace_id})).scalar_one_or_none()
+    return first is not None and (call.campaign_id is not None or first < call.id)
+
+
+# Asked at every dial, and made once, because making a statement takes as long as running it.
+_OPEN_CALLS = (col(Call.workspace_id) == bindparam("workspace"), col(Call.ended_at).is_(None))
+_LIVE_CALLS = (
+    select(col(Call.campaign_id), func.count())
+    .where(*_OPEN_CALLS, col(Call.phase).in_(LIVE), col(Call.id) != bindparam("call"))
+    .group_by(col(Call.campaign_id))
+)
+_FIRST_TO_WAIT = (
+    select(col(Call.id))
+    .where(
+        *_OPEN_CALLS,
         col(Call.phase) == CallPhase.WAITING,
         col(Call.campaign_id).is_(None),
         col(Call.due_at).is_(None),
     )
-    if call.campaign_id is None:
-        before = before.where(col(Call.id) < call.id)
-    return await tx.first(before) is not None
+    .order_by(col(Call.id))
+    .limit(1)
+)
 
 
 async def _contact(tx: Transaction, call: Call, campaign: Campaign) -> ContactFacts | None:

@@ -17,6 +17,7 @@ from schema.errors import Invalid
 from schema.graph.root import graphql_schema
 from schema.rules.fields import Check, email, integer, language, text
 from tests.contract.description import DESCRIPTION, SETTINGS, schemas_in
+from tests.contract.examples import ID
 from tests.support.runtime import settings_for
 
 SCHEMAS = DESCRIPTION.document["components"]["schemas"]
@@ -136,9 +137,9 @@ def test_a_body_of_csv_is_text() -> None:
 def test_who_is_enrolled_is_said_in_one_of_three_ways() -> None:
     body = DESCRIPTION.body("POST", "/api/v1/campaigns/{id}/contacts")
 
-    for good in ({"contactIds": ["c"]}, {"contacts": [{"phoneNumber": "+15551234567"}], "all": False}, {"all": True}):
+    for good in ({"contactIds": [ID]}, {"contacts": [{"phoneNumber": "+15551234567"}], "all": False}, {"all": True}):
         assert body.is_valid(good), good
-    for bad in ({}, {"all": False}, {"all": True, "contactIds": ["c"]}, {"contactIds": []}, {"all": None}):
+    for bad in ({}, {"all": False}, {"all": True, "contactIds": [ID]}, {"contactIds": []}, {"all": None}):
         assert not body.is_valid(bad), bad
 
 

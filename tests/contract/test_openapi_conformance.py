@@ -28,7 +28,10 @@ class Asking:
     seen: set[tuple[str, int]] = field(default_factory=set)
 
     async def ask(self, method: str, path: str, body: object = None, *, expect: int = 200) -> Any:
-        answer = await self.api.http.request(method, PREFIX + path, **({} if body is None else {"json": body}))
+        sent: dict[str, Any] = {} if body is None else {"json": body}
+        if isinstance(body, str):
+            sent = {"content": body, "headers": {"Content-Type": "text/csv"}}
+        answer = await self.api.http.request(method, PREFIX + path, **sent)
         content = answer.json() if answer.content else None
         plain = path.partition("?")[0]
         assert answer.status_code == expect, answer.text
@@ -72,12 +75,16 @@ async def test_every_route_answers_as_described(asking: Asking) -> None:
     await ask("GET", f"/contacts/{contact['id']}")
     await ask("PATCH", f"/contacts/{contact['id']}", {"timezone": "America/New_York"})
     assert len(await ask("GET", "/contacts")) == 3
+    imported = await ask("POST", "/contacts/import?mode=valid-rows", "phone\n+15551230000\n12\n")
+    assert (imported["imported"], imported["invalid"], imported["enrolment"]) == (1, 1, None)
     campaign = await ask("POST", "/campaigns", {**CAMPAIGN, **caller, "contactIds": [contact["id"]]}, expect=201)
     await ask("PATCH", f"/campaigns/{campaign['id']}", {"status": "paused", "callWindow": None})
     await ask("GET", f"/campaigns/{campaign['id']}")
     await ask("GET", "/campaigns")
     await ask("POST", f"/campaigns/{campaign['id']}/contacts", {"contacts": [{"phoneNumber": "+15550001111"}]})
-    assert len(await ask("GET", f"/campaigns/{campaign['id']}/contacts")) == 2
+    await ask("POST", f"/campaigns/{campaign['id']}/contacts", {"all": True})
+    await ask("POST", f"/contacts/import?campaignId={campaign['id']}", "phone\n+15551230001\n")
+    assert len(await ask("GET", f"/campaigns/{campaign['id']}/contacts")) == 6
 
     appointment = await ask("POST", "/appointments", {**APPOINTMENT, "contactId": contact["id"]}, expect=201)
     await ask("GET", f"/appointments/{appointment['id']}")
@@ -115,6 +122,9 @@ async def test_every_route_refuses_as_described(asking: Asking) -> None:
         if "{id}" in route.path:
             body = {"contactIds": [ID]} if route.operation == "EnrolContacts" else {}
             await asking.ask(route.method, path, body if route.method in {"POST", "PATCH"} else None, expect=404)
+    await asking.ask("POST", "/contacts/import", "phone\n12\n", expect=400)
+    await asking.ask("POST", "/contacts/import", {}, expect=415)
+    await asking.ask("POST", f"/contacts/import?campaignId={ID}", "phone\n+15551230000\n", expect=404)
     asking.api.http.headers["Authorization"] = "Bearer vf_live_mistyped"
     for route in ROUTES[:20]:
         await asking.ask(route.method, route.path.replace("{id}", ID), expect=401)

@@ -29,6 +29,7 @@ PATCH  /appointments/{id}
 ADDITIVE = """
 GET    /contacts                        limit offset phoneNumber
 POST   /contacts
+POST   /contacts/import                 mode dryRun campaignId
 GET    /contacts/{id}
 PATCH  /contacts/{id}
 DELETE /contacts/{id}

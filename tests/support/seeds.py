@@ -24,6 +24,7 @@ from schema.services import (
     dialing,
     do_not_call,
     enrolment,
+    holding,
     idempotency,
     keys,
     phone_numbers,
@@ -181,7 +182,9 @@ async def answered(runtime: Runtime, viewer: Viewer, row: Call) -> due.Lease:
     """The call, answered by a person."""
     held = await submitted(runtime, viewer, row)
     async with runtime.transaction(viewer) as tx:
-        return await dialing.answered(tx, held, at=tx.now, by=AnsweredBy.HUMAN)
+        (kept,) = await holding.write(tx, [holding.IsAnswered(held, tx.now, AnsweredBy.HUMAN)])
+    assert kept is not None
+    return kept.held
 
 
 async def over(runtime: Runtime, viewer: Viewer, row: Call, *, duration_s: float = 183.9) -> due.Lease:

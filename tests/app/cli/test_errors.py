@@ -17,6 +17,7 @@ READING = [
     ("workspaces", "set-plan", "c0", "starter"),
     ("users", "list"),
     ("users", "create", "ada@example.com"),
+    ("contacts", "import", "/dev/null"),
     ("serve", "--port", "0"),
     ("work",),
 ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from graphql import GraphQLObjectType, get_named_type
 from strawberry.types.field import StrawberryField
 
-from schema.graph.access import reads, writes
+from schema.errors import Forbidden
+from schema.graph.access import reads, require, writes
 from schema.graph.root import graphql_schema
 from schema.rules.scopes import Access, Resource
 from schema.runtime import Runtime, Viewer
@@ -36,6 +38,9 @@ SHOWS: dict[str, Resource | None] = {
     "Preflight": None,
     "RetryPolicy": None,
     "Contact": Resource.CONTACTS,
+    "ContactImport": Resource.CONTACTS,
+    "ContactImportEnrolment": None,
+    "ContactImportError": None,
     "DoNotCallEntry": Resource.CONTACTS,
     "Delivery": Resource.WEBHOOKS,
     "DeliveryAttempt": None,
@@ -133,6 +138,20 @@ async def test_a_scope_that_is_missing_is_forbidden(
         assert answer == {"data": {"agents": {"total": 1}}}
 
 
+def test_a_permission_can_be_asked_for_without_running_the_field(viewer: Viewer) -> None:
+    """R10: an answer that is kept is shown to those only who might have it made."""
+    mutation = graphql_schema().mutation_type
+    assert mutation is not None
+    field = mutation.fields["createAgent"]
+
+    require(field, viewer)
+    require(field, scoped(viewer, agents="write"))
+    with pytest.raises(Forbidden) as refusal:
+        require(field, scoped(viewer, agents="read"))
+
+    assert refusal.value.message == "This API key lacks permission to write agents"
+
+
 async def test_a_key_without_scopes_may_write_all_but_keys(ask: Ask, viewer: Viewer) -> None:
     """K2: keys cannot manage keys unless given `api-keys`."""
     assert codes(await ask(CREATE)) == []
@@ -150,6 +169,24 @@ async def test_a_relation_is_behind_the_other_resource_s_scope(ask: Ask, viewer:
     assert answer["data"] == {"call": {"id": call.id, "agent": None}}
     assert codes(answer) == [("FORBIDDEN", "This API key lacks permission to read agents")]
     assert allowed == {"data": {"call": {"id": call.id, "agent": {"name": "Sam"}}}}
+
+
+async def test_an_import_into_a_campaign_writes_the_campaign_too(
+    ask: Ask, viewer: Viewer, runtime: Runtime, unchanged: Unchanged
+) -> None:
+    campaign = await seeds.campaign(runtime, viewer)
+    text = """mutation ($id: ID) {
+        importContacts(csv: "phone\\n+15551234567", campaignId: $id) { imported enrolment { enrolled } }
+    }"""
+
+    async with unchanged():
+        answer = await ask(text, id=campaign.id, as_=scoped(viewer, contacts="write", campaigns="read"))
+    alone = await ask(text, id=None, as_=scoped(viewer, contacts="write"))
+    both = await ask(text, id=campaign.id, as_=scoped(viewer, contacts="write", campaigns="write"))
+
+    assert codes(answer) == [("FORBIDDEN", "This API key lacks permission to write campaigns")]
+    assert alone == {"data": {"importContacts": {"imported": 1, "enrolment": None}}}
+    assert both == {"data": {"importContacts": {"imported": 0, "enrolment": {"enrolled": 1}}}}
 
 
 async def test_nobody_is_unauthorized_everywhere(ask: Ask, unchanged: Unchanged) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from schema.rules.ids import is_id, new_id
+from schema.rules.ids import id_stem, is_id, new_id
 
 LATER = datetime(2040, 1, 1, tzinfo=UTC)  # each test has its own year: the generator outlives the test
 DOCUMENT = re.compile(r"c[0-9a-z]{24}")
@@ -119,3 +119,12 @@ def test_what_is_not_an_id(text: str) -> None:
 
 def test_what_is_an_id() -> None:
     assert is_id("clx" + "0" * 22)
+
+
+def test_ids_of_a_stem_are_between_those_made_before_and_after() -> None:
+    before, stem, after = new_id(LATER), id_stem(LATER), new_id(LATER)
+
+    ids = [f"{stem}{count:08}" for count in (1, 2, 10, 99_999_999)]
+
+    assert all(map(is_id, ids))
+    assert sorted([after, *reversed(ids), before]) == [before, *ids, after]

@@ -24,7 +24,7 @@ from schema.rules.calls import (
     WaitReason,
 )
 from schema.runtime import Runtime, Transaction, Viewer
-from schema.services import agents, calls, dialing, do_not_call
+from schema.services import agents, calls, dialing, do_not_call, holding
 from schema.tables import Call, CallAttempt, Event, PhoneNumber
 from tests.schema.conftest import Act, Unchanged
 from tests.support import seeds
@@ -63,6 +63,13 @@ async def told(runtime: Runtime, row: Call) -> list[dict[str, Any]]:
     for body in bodies:
         assert {name: body["data"].pop(name) for name in same} == same
     return [{"event": body["event"], **body["data"]} for body in bodies]
+
+
+async def noted(act: Act, note: holding.Note) -> Lease:
+    """The lease once the note has been written."""
+    (kept,) = await act(holding.write, [note])
+    assert kept is not None
+    return kept.held
 
 
 STARTED = {"event": "call.started", "status": "in-progress", "duration": 0}
@@ -333,17 +340,11 @@ async def test_the_whole_of_a_call(runtime: Runtime, viewer: Viewer, act: Act, r
     """L1, L2, W2: each event once, in order, each body as the rows then were."""
     held = await seeds.submitted(runtime, viewer, row)
     await clock.advance(1)
-    held = await act(dialing.ringing, held)
-    assert (await kept(runtime, row)).phase is CallPhase.RINGING
+    held = await noted(act, holding.Rings(held))
     await clock.advance(4)
     answered_at = clock.now()
-    held = await act(dialing.answered, held, at=answered_at, by=AnsweredBy.UNKNOWN)
-    await clock.advance(3)
-    held = await act(dialing.heard, held, LINES[:1])
-    assert (await kept(runtime, row)).transcript == LINES[:1]
-    held, wanted = await act(dialing.keep, held)
-    assert (wanted, held.until) == (False, clock.now() + timedelta(seconds=15))
-    held = await act(dialing.heard, held, LINES)
+    held = await noted(act, holding.IsAnswered(held, answered_at, AnsweredBy.UNKNOWN))
+    held = await noted(act, holding.Said(held, LINES))
     await clock.advance(180.9)
     ended_at = clock.now()
     held = await act(
@@ -399,28 +400,15 @@ async def test_the_whole_of_a_call(runtime: Runtime, viewer: Viewer, act: Act, r
 
 
 @on_both
-async def test_late_and_repeated_events_change_nothing(
+async def test_an_end_that_is_said_again_changes_nothing(
     runtime: Runtime, viewer: Viewer, act: Act, row: Call, unchanged: Unchanged, clock: VirtualClock
 ) -> None:
-    """L1: apply each once, never move back."""
-    held = await seeds.submitted(runtime, viewer, row)
-    held = await act(dialing.ringing, held)
-    await clock.advance(1)
-    async with unchanged():
-        assert await act(dialing.ringing, held) == held
-
-    held = await act(dialing.answered, held, at=clock.now(), by=AnsweredBy.HUMAN)
-    await clock.advance(1)
-    async with unchanged():
-        assert await act(dialing.ringing, held) == held
-        assert await act(dialing.answered, held, at=clock.now(), by=AnsweredBy.FAX) == held
-
+    """L1: final is final."""
+    held = await seeds.answered(runtime, viewer, row)
     end: dict[str, Any] = {"reason": EndReason.CALLEE_HANGUP, "ended_at": clock.now(), "duration_s": 1}
     held = await act(dialing.ended, held, **end)
     await clock.advance(1)
     async with unchanged():
-        assert await act(dialing.ringing, held) == held
-        assert await act(dialing.answered, held, at=clock.now(), by=AnsweredBy.FAX) == held
         assert await act(dialing.ended, held, **end) == held
         again = {"reason": EndReason.MEDIA_FAILURE, "ended_at": clock.now(), "duration_s": 99}
         assert await act(dialing.ended, held, **again) == held
@@ -501,39 +489,73 @@ async def test_how_it_ended_decides_between_completed_and_failed(
     assert await told(runtime, row) == [STARTED, end if completed else {**end, "endReason": reason.value}]
 
 
-@on_both
-async def test_whoever_keeps_a_call_learns_that_it_is_to_end(
+async def test_a_call_that_is_over_is_not_wanted_over_any_more(
     runtime: Runtime, viewer: Viewer, act: Act, row: Call
 ) -> None:
     held = await seeds.answered(runtime, viewer, row)
     await act(calls.hang_up, row.id)
 
-    held, wanted = await act(dialing.keep, held)
-    assert wanted
     await act(dialing.ended, held, reason=EndReason.CANCELLED, ended_at=runtime.clock.now(), duration_s=1)
 
     assert (await kept(runtime, row)).hangup_requested is False
 
 
-@pytest.mark.parametrize(
-    ("stage", "status", "events"),
-    [
-        (seeds.submitted, CallStatus.FAILED, ["call.started", "call.failed"]),
-        (seeds.answered, CallStatus.FAILED, ["call.started", "call.failed"]),
-        (seeds.over, CallStatus.COMPLETED, ["call.started", "call.ended"]),
-    ],
-)
-async def test_what_breaks_for_good_is_over(
-    runtime: Runtime, viewer: Viewer, act: Act, row: Call, stage: Any, status: CallStatus, events: list[str]
+@pytest.mark.parametrize("stage", [seeds.submitted, seeds.answered])
+async def test_a_live_call_that_breaks_for_good_is_over(
+    runtime: Runtime, viewer: Viewer, act: Act, row: Call, stage: Any
 ) -> None:
-    """A call that is over already stays what it was (L1)."""
     held = await stage(runtime, viewer, row)
 
     await act(dialing.broken, held)
 
     call = await kept(runtime, row)
-    assert (call.status, call.phase, call.due_at) == (status, CallPhase.DONE, None)
-    assert [event["event"] for event in await told(runtime, row)] == events
+    assert (call.status, call.phase, call.due_at) == (CallStatus.FAILED, CallPhase.DONE, None)
+    assert [event["event"] for event in await told(runtime, row)] == ["call.started", "call.failed"]
+
+
+@on_both
+@pytest.mark.parametrize(("lines", "outcome"), [(LINES, Outcome.CONVERSATION), (LINES[:1], Outcome.NO_CONVERSATION)])
+async def test_a_call_whose_processing_breaks_for_good_says_what_there_is(
+    runtime: Runtime, viewer: Viewer, act: Act, row: Call, lines: list[dict[str, Any]], outcome: Outcome
+) -> None:
+    """W2: a connected call has its transcript and its analysis announced, each once, whatever breaks (L1, L2)."""
+    held = await seeds.answered(runtime, viewer, row)
+    held = await noted(act, holding.Said(held, lines))
+    end: dict[str, Any] = {"reason": EndReason.CALLEE_HANGUP, "ended_at": runtime.clock.now(), "duration_s": 3.2}
+    held = await act(dialing.ended, held, **end)
+
+    await act(dialing.broken, held)
+
+    call = await kept(runtime, row)
+    summary = "The call could not be analysed."
+    analysis = {"summary": summary, "sentiment": "neutral", "outcome": outcome, "actionItems": [], "extracted": {}}
+    assert (call.status, call.phase, call.due_at) == (CallStatus.COMPLETED, CallPhase.DONE, None)
+    assert (call.summary, call.sentiment, call.outcome) == (summary, Sentiment.NEUTRAL, outcome)
+    assert call.analysis == analysis
+    over = {"status": "completed", "duration": 3}
+    assert await told(runtime, row) == [
+        STARTED,
+        {"event": "call.ended", **over},
+        {"event": "transcript.ready", **over, "transcript": lines},
+        {"event": "analysis.complete", **over, "summary": summary, "sentiment": "neutral", "analysis": analysis},
+    ]
+
+
+async def test_a_call_whose_analysis_breaks_has_its_transcript_announced_once(
+    runtime: Runtime, viewer: Viewer, act: Act, row: Call
+) -> None:
+    """W2."""
+    held = await seeds.over(runtime, viewer, row)
+    held = await act(dialing.recorded, held, recording=f"{row.id}.mp3", voice="tones")
+
+    await act(dialing.broken, held)
+
+    assert [event["event"] for event in await told(runtime, row)] == [
+        "call.started",
+        "call.ended",
+        "transcript.ready",
+        "analysis.complete",
+    ]
 
 
 # --- fences ---
@@ -549,22 +571,6 @@ async def submitted(tx: Transaction, held: Lease, attempt: str) -> None:
 
 async def not_placed(tx: Transaction, held: Lease, attempt: str) -> None:
     await dialing.not_placed(tx, held, attempt, CONGESTION, retry_after_s=1)
-
-
-async def ringing(tx: Transaction, held: Lease, attempt: str) -> None:
-    await dialing.ringing(tx, held)
-
-
-async def answered(tx: Transaction, held: Lease, attempt: str) -> None:
-    await dialing.answered(tx, held, at=tx.now, by=AnsweredBy.FAX)
-
-
-async def heard(tx: Transaction, held: Lease, attempt: str) -> None:
-    await dialing.heard(tx, held, [])
-
-
-async def keep(tx: Transaction, held: Lease, attempt: str) -> None:
-    await dialing.keep(tx, held)
 
 
 async def ended(tx: Transaction, held: Lease, attempt: str) -> None:
@@ -590,11 +596,7 @@ VERBS = [
     (seeds.dialed, not_placed),
     (seeds.dialed, dialing.withdraw),
     (seeds.dialed, ended),
-    (seeds.submitted, ringing),
-    (seeds.submitted, answered),
     (seeds.submitted, ended),
-    (seeds.answered, heard),
-    (seeds.answered, keep),
     (seeds.answered, ended),
     (seeds.answered, broken),
     (seeds.over, ended),
