@@ -62,7 +62,9 @@ class Preflight:
     at: DateTime = strawberry.field(description="The instant that it was asked for.")
     callable: int = strawberry.field(description="May be called.")
     on_do_not_call_list: int = strawberry.field(description="Will be skipped: on the do-not-call list.")
-    outside_hours: int = strawberry.field(description="Outside the call window or their own hours; skipped if those never open.")
+    outside_hours: int = strawberry.field(
+        description="Outside the call window or their own hours; skipped if those never open."
+    )
     invalid: int = strawberry.field(description="Will be skipped: deleted, or without a number that can be called.")
     duplicate: int = strawberry.field(description="Will be skipped: another contact has the same number.")
 
@@ -77,8 +79,8 @@ class Campaign:
     scheduled_start: DateTime
     timezone: str
     call_days: list[str] | None = strawberry.field(
-        description="Weekdays, `monday` to `sunday`, on which it dials; where contacts have hours of their own, by their "
-        "own clocks too. Null: every day."
+        description="Weekdays, `monday` to `sunday`, on which it dials; where contacts have hours of their own, by "
+        "their own clocks too. Null: every day."
     )
     max_concurrent_calls: int
     calls_total: int = strawberry.field(description="Contacts enrolled.")

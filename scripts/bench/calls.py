@@ -156,7 +156,9 @@ def _figures(
     # The first nine tenths: the last ones wait for slots, or are tried a second time.
     dialed = sorted(leg[0] for leg in legs.values())[: options.calls * 9 // 10]
     if options.verbose:
-        print("dials by second:", *(count for _, count in sorted(Counter(int(at - dialed[0]) for at in dialed).items())))
+        print(
+            "dials by second:", *(count for _, count in sorted(Counter(int(at - dialed[0]) for at in dialed).items()))
+        )
         print("cores by second:", *(f"{one:.2f}" for one in seen.cores))
     waited = [leg[0] - float(created[id]) for id, leg in legs.items()]
     at_once = _at_once([(leg[0], leg[1]) for leg in legs.values() if leg[1]])
@@ -164,13 +166,13 @@ def _figures(
     return [
         at_least("calls at the same time, by the carrier's ledger", at_once, goal),
         at_least("dials a second", (len(dialed) - 1) / (dialed[-1] - dialed[0]), 50),
-        Figure("from POST to dial p50 / p95 / max, s", " / ".join(f"{percentile(waited, p):.2f}" for p in (0.5, 0.95, 1))),
+        Figure("from POST to dial p50 / p95 / max, s", _spread(waited, "{:.2f}")),
         none_of("lost or dialed more than once", _misdialed(placed, dials)),
         none_of("not what the ledger says", compare(running, placed)),
         none_of("without a recording that plays", recordings(running)),
         Figure("conversation by the ledger, slowest ÷ quickest of a number", _stretch(legs)),
         at_most("GET /calls meanwhile p95", percentile(seen.answers_ms, 0.95), 1_000, "ms"),
-        Figure("GET /calls meanwhile p50 / max, ms", f"{percentile(seen.answers_ms, 0.5):.0f} / {max(seen.answers_ms):.0f}"),
+        Figure("GET /calls meanwhile p50 / p95 / max, ms", _spread(seen.answers_ms, "{:.0f}")),
         Figure("live calls, as the API says, at most", f"{max(seen.live):,}"),
         Figure("cores busy: mean / most", f"{sum(seen.cores) / len(seen.cores):.2f} / {max(seen.cores):.2f}"),
         Figure("memory", f"{seen.memory_mib:.0f} MiB"),
@@ -182,6 +184,10 @@ def _figures(
 def _summary(lines: Sequence[str]) -> str:
     events = Counter(json.loads(line)["event"] if line.endswith("}") else line for line in lines)
     return ", ".join(f"{count} × {event}" for event, count in events.most_common(4)) or "none"
+
+
+def _spread(values: Sequence[float], shown: str) -> str:
+    return " / ".join(shown.format(percentile(values, share)) for share in (0.5, 0.95, 1))
 
 
 def _misdialed(placed: dict[str, str], dials: Counter[str]) -> list[str]:

@@ -52,8 +52,8 @@ def compare(running: Installation, placed: dict[str, str]) -> list[str]:
             told.setdefault(call_id, []).append(kind)
     wrong = []
     for id, to in placed.items():
-        for what in _wrong(calls[id], to[-2:], durations.get(id), told.get(id, [])):
-            wrong.append(f"{id} ({to[-2:]}): {what}")
+        found = _wrong(calls[id], to[-2:], durations.get(id), told.get(id, []))
+        wrong += [f"{id} ({to[-2:]}): {what}" for what in found]
     return wrong
 
 

@@ -1,4 +1,4 @@
-"""`voxforge` with a profiler of its threads: `up.py SAMPLES up …`; SIGUSR1 starts to sample, SIGUSR2 writes the file."""
+"""`voxforge` with a profiler of its threads: `up.py SAMPLES up …`; SIGUSR1 starts sampling, SIGUSR2 writes the file."""
 
 import signal
 import sys
