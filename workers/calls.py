@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,9 +112,9 @@ class Calls:
 
     async def close(self, timeout_s: float) -> None:
         """Let go of every call without ending it at its carrier: the next start takes it up."""
-        placing = [task for task, hold in self._carried.items() if hold.is_placing]
-        if placing:
-            await asyncio.wait(placing, timeout=min(_PLACING_S, timeout_s / 2))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(_PLACING_S, timeout_s / 2)):
+                await asyncio.gather(*(hold.told() for hold in self._carried.values()))
         carried = dict(self._carried)
         for task in (*carried, *self._looking):
             task.cancel()

@@ -47,11 +47,12 @@ class Dialer:
             # Frozen since the claim: the carrier has certainly not heard of it, but the lease may end while it does.
             await self._hold.step(dialing.withdraw, order.attempt_id)
             return None
-        self._hold.is_placing = True
         try:
-            return await self._place(order)
-        finally:
-            self._hold.is_placing = False
+            with self._hold.telling_carrier():
+                return await self._place(order)
+        except SubmissionUnknown:
+            await self._hold.step(dialing.unknown, order.attempt_id)
+            return await self.settle_unknown(order.attempt_id)
 
     async def _begin(self) -> Dial | None:
         """The gate; a place in the number's pace that comes soon is waited for, and then the gate is asked again."""
@@ -60,12 +61,9 @@ class Dialer:
         return order
 
     async def _place(self, order: Dial) -> str | None:
+        """Raises SubmissionUnknown, of which nothing has been written."""
         try:
             reference = await self._carrier.place(_order(order))
-        except SubmissionUnknown:
-            await self._hold.step(dialing.unknown, order.attempt_id)
-            self._hold.is_placing = False
-            return await self.settle_unknown(order.attempt_id)
         except CarrierBusy as busy:
             await self._not_placed(order, EndReason.CARRIER_CONGESTION, busy.retry_after_s)
         except CarrierUnreachable:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
@@ -82,10 +83,24 @@ class Hold:
         self.lease = lease
         self.viewer: Viewer | None = None  # whose call it is, once its row has been read
         self.wanted_over = False  # somebody asked for the call to be ended
-        self.is_placing = False  # the carrier is being told: to be cut short here is not to know what became of it
         self._runtime = runtime
         self._scribe = scribe
         self._turn = asyncio.Lock()
+        self._told = asyncio.Event()
+        self._told.set()
+
+    @contextmanager
+    def telling_carrier(self) -> Iterator[None]:
+        """Inside, the carrier is told to dial: whoever is cut short here cannot know whether it does (L4)."""
+        self._told.clear()
+        try:
+            yield
+        finally:
+            self._told.set()
+
+    async def told(self) -> None:
+        """Until it is known what became of what the carrier was told."""
+        await self._told.wait()
 
     async def step(
         self,

@@ -10,6 +10,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -50,7 +51,7 @@ class Performer(Protocol):
 
 
 MakePerformer = Callable[[Runtime, Callable[[int], None]], Performer]
-"""From a runtime of the stage's loop and `done(places)`."""
+"""From a runtime of the stage's loop and `done(places)`; `done(0)` asks for another look at the queue."""
 
 
 class Places:
@@ -70,11 +71,14 @@ class Places:
         return taken
 
     def release(self, places: int) -> None:
-        """Give places back in which rows have been dealt with; whoever waits for one is woken."""
+        """Give places back in which rows have been dealt with; whoever waits for one is woken.
+
+        None given back means that there may be rows that could not be leased before.
+        """
         with self._lock:
             was_full = self.free == 0
             self.free += places
-        if was_full and places:
+        if was_full or not places:
             self.attention.set()
 
     def give_back(self, places: int) -> None:
@@ -162,8 +166,9 @@ class Stage:
         places = self._places.get(queue)
         if places is not None:
             places.attention.set()
-        elif self.loop is not None and not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._tell, queue)
+        elif self.loop is not None:
+            with suppress(RuntimeError):  # the loop has been closed
+                self.loop.call_soon_threadsafe(self._tell, queue)
 
     def _tell(self, topic: str) -> None:
         for performer in self._performers.values():
@@ -211,4 +216,8 @@ class Stage:
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         if self.loop is None:
             raise RuntimeError("the stage has not been started")
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(_CALL_TIMEOUT_S)
+        done = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return done.result(_CALL_TIMEOUT_S)
+        finally:
+            done.cancel()  # of what is done, nothing

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +14,7 @@ from sqlmodel import col
 from schema import due
 from schema.database import DATABASE_ERRORS
 from schema.due import Lease
+from schema.rules.webhooks import is_success
 from schema.runtime import Runtime
 from schema.services import deliveries
 from schema.services.deliveries import Outgoing, Result
@@ -23,29 +22,15 @@ from schema.services.webhooks import QUEUE
 from schema.tables import Delivery
 from workers.broker import Packed, broker
 from workers.outbound import Outbound
+from workers.rooms import Room, Rooms
+from workers.settling import Settler
 
 log = structlog.get_logger("voxforge.webhooks")
 
 PLACES = 1_000
-IN_FLIGHT_AN_ENDPOINT = 5
-WAITING_AN_ENDPOINT = 50  # of one that answers; one that has just failed keeps nobody waiting in a place
-_SETTLED_AT_ONCE = 100
-_WAIT_S = 5.0  # of the lease, for waiting behind others of the same endpoint
-_MARGIN_S = 5.0  # of the lease that must be left for writing the result
-
-
-@dataclass(slots=True)
-class _Endpoint:
-    """What this process has under way for one endpoint."""
-
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT_AN_ENDPOINT))
-    claimed: int = 0
-    failing: bool = False
-
-    @property
-    def room(self) -> int:
-        most = IN_FLIGHT_AN_ENDPOINT + (0 if self.failing else WAITING_AN_ENDPOINT)
-        return max(0, most - self.claimed)
+_WAIT_S = 4.0  # of the lease, for waiting behind others of the same endpoint
+_MARGIN_S = 3.0  # of the lease that must be left for writing the result
+_CLOSING_S = 1.5  # of a stop, for writing results and putting the rest back
 
 
 @dramatiq.actor(actor_name="deliver", queue_name=QUEUE, broker=broker)
@@ -73,29 +58,35 @@ class Deliveries:
             allow_networks=settings.webhook_allow_networks,
             allow_http=settings.webhook_allow_http,
         )
-        self._endpoints: defaultdict[str, _Endpoint] = defaultdict(_Endpoint)
+        self._rooms = Rooms(runtime.clock)
+        self._settler = Settler(runtime)
+        self._held: dict[str, Lease] = {}  # in a place, and nothing that would have to be written has come of it
         self._tasks: set[asyncio.Task[None]] = set()
-        self._results: asyncio.Queue[tuple[Result, asyncio.Future[None]]] = asyncio.Queue()
-        self._settler = asyncio.create_task(self._settle_forever())
 
     def take(self, leases: Sequence[Lease]) -> None:
+        self._held |= {lease.id: lease for lease in leases}
         self._start(self._load(leases))
 
     def busy(self) -> Sequence[Any]:
-        full = [id for id, endpoint in self._endpoints.items() if endpoint.room == 0]
+        full = self._rooms.full()
         return [col(Delivery.endpoint_id).not_in(full)] if full else []
 
     async def close(self, timeout_s: float) -> None:
+        """Let requests under way end, write what came of them, and put back the rest."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=max(0.0, timeout_s - 2))
+            await asyncio.wait(self._tasks, timeout=max(0.0, timeout_s - 2 * _CLOSING_S))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._settler.cancel()
-        await asyncio.gather(self._settler, return_exceptions=True)
+        await self._settler.close(_CLOSING_S)
+        try:
+            async with asyncio.timeout(_CLOSING_S):
+                await self._put_back(self._held.values())
+        except DATABASE_ERRORS as error:
+            log.warning("could not put deliveries back; they come back by themselves", error=type(error).__name__)
         await self._outbound.close()
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -106,54 +97,61 @@ class Deliveries:
         try:
             back = []
             for outgoing in await deliveries.load(self._runtime, leases):
-                held = left.pop(outgoing.held.id)
-                endpoint = self._endpoints[outgoing.endpoint_id]
-                if endpoint.room:
-                    endpoint.claimed += 1
-                    self._start(self._deliver(outgoing, endpoint))
-                else:
-                    back.append(held)
-                    self._done(1)
-            if back:
-                await due.put_back(self._runtime, Delivery, back)
-            if left:
-                async with self._runtime.transaction(None) as tx:
-                    await deliveries.drop_gone(tx, list(left.values()))
+                room = self._rooms.of(outgoing.endpoint_id)
+                if not room.left:
+                    room.leaves_out = True
+                    back.append(outgoing.held)
+                    continue
+                del left[outgoing.held.id]
+                room.claimed += 1
+                self._start(self._deliver(outgoing, room))
+            await self._put_back(back)
+            await self._drop_gone([held for id, held in left.items() if id in self._held])
         except DATABASE_ERRORS as error:
             log.warning("could not load deliveries; they come back by themselves", error=type(error).__name__)
+            self._let_go(left)
         finally:
-            self._done(len(left))
+            if left:
+                self._done(len(left))
 
-    async def _deliver(self, outgoing: Outgoing, endpoint: _Endpoint) -> None:
+    async def _deliver(self, outgoing: Outgoing, room: Room) -> None:
         try:
-            waited = endpoint.slots.locked()
-            async with endpoint.slots:
-                if outgoing.held.left_s(self._runtime.clock.now()) < self._runtime.settings.webhook_timeout + _MARGIN_S:
-                    await due.put_back(self._runtime, Delivery, [outgoing.held])
-                    return
-                fresh = await self._still_wanted(outgoing) if waited else outgoing
-                if fresh is None:
-                    return
-                result = await self._send(fresh)
-                endpoint.failing = result.error_class is not None or not 200 <= (result.status_code or 0) < 300
-            await self._settled(result)
-        except asyncio.CancelledError:
-            await due.put_back(self._runtime, Delivery, [outgoing.held])
-            raise
+            result = await self._in_turn(outgoing, room)
+            if result is not None:
+                self._let_go([outgoing.held.id])  # what becomes of it now is in the result
+                await self._settler.put(result)
+        except DATABASE_ERRORS as error:
+            self._let_go([outgoing.held.id])
+            log.warning("could not look at a delivery; it comes back by itself", error=type(error).__name__)
+        except Exception:
+            self._let_go([outgoing.held.id])
+            log.exception("a delivery failed here; it comes back by itself", delivery_id=outgoing.held.id)
         finally:
-            endpoint.claimed -= 1
-            if not endpoint.claimed and not endpoint.failing:
-                self._endpoints.pop(outgoing.endpoint_id, None)
+            look = self._rooms.free(outgoing.endpoint_id)
             self._done(1)
+            if look:
+                self._done(0)
+
+    async def _in_turn(self, outgoing: Outgoing, room: Room) -> Result | None:
+        """Send when it is its endpoint's turn; None when nothing was sent."""
+        waited = room.slots.locked()
+        async with room.slots:
+            if outgoing.held.left_s(self._runtime.clock.now()) < self._runtime.settings.webhook_timeout + _MARGIN_S:
+                await self._put_back([outgoing.held])
+                return None
+            fresh = await self._still_wanted(outgoing) if waited else outgoing
+            if fresh is None:
+                return None
+            result = await self._send(fresh)
+            room.is_failing = result.error_class is not None or not is_success(result.status_code)
+            return result
 
     async def _still_wanted(self, outgoing: Outgoing) -> Outgoing | None:
         """The delivery as its endpoint is now, after a wait; None when nothing may be sent there any more (W8)."""
         found = await deliveries.load(self._runtime, [outgoing.held])
-        if found:
-            return found[0]
-        async with self._runtime.transaction(None) as tx:
-            await deliveries.drop_gone(tx, [outgoing.held])
-        return None
+        if not found:
+            await self._drop_gone([outgoing.held])
+        return found[0] if found else None
 
     async def _send(self, outgoing: Outgoing) -> Result:
         started_at = self._runtime.clock.now()
@@ -169,33 +167,16 @@ class Deliveries:
             response_body=answer.body_excerpt.decode("utf-8", "replace").replace("\0", "\ufffd") or None,
         )
 
-    async def _settled(self, result: Result) -> None:
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._results.put((result, written))
-        await written
+    async def _put_back(self, leases: Iterable[Lease]) -> None:
+        leases = list(leases)
+        await due.put_back(self._runtime, Delivery, leases)
+        self._let_go(lease.id for lease in leases)
 
-    async def _settle_forever(self) -> None:
-        """Write results as they come, many in one transaction; retried while their leases last (`jobs.md`)."""
-        while True:
-            batch = [await self._results.get()]
-            while not self._results.empty() and len(batch) < _SETTLED_AT_ONCE:
-                batch.append(self._results.get_nowait())
-            await self._settle([result for result, _ in batch])
-            for _, written in batch:
-                if not written.done():
-                    written.set_result(None)
+    async def _drop_gone(self, leases: Sequence[Lease]) -> None:
+        if leases:
+            await self._runtime.perform(None, deliveries.drop_gone, leases)
+            self._let_go(lease.id for lease in leases)
 
-    async def _settle(self, results: list[Result]) -> None:
-        while results:
-            try:
-                async with self._runtime.transaction(None) as tx:
-                    await deliveries.settle(tx, results)
-                return
-            except DATABASE_ERRORS as error:
-                log.warning("could not write results; trying again", error=type(error).__name__, results=len(results))
-                await asyncio.sleep(0.5)
-                now = self._runtime.clock.now()
-                results = [result for result in results if result.outgoing.held.left_s(now) > 0]
-            except Exception:
-                log.exception("could not write results; these deliveries are sent again", results=len(results))
-                return
+    def _let_go(self, ids: Iterable[str]) -> None:
+        for id in list(ids):
+            self._held.pop(id, None)

@@ -41,7 +41,7 @@ from schema.services import calls, gate, progress, webhooks
 from schema.services.slots import WATCH_S, look_within
 from schema.tables import Agent, Call, CallAttempt, Campaign, Dialer, PhoneNumber
 
-LEASE_S = 15.0
+LEASE_S = 12.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,9 @@ def receiving() -> Iterator[Receiver]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All flows on one of several test processes: they share the installations."""
+    """The flows of one installation on one of several test processes: they share it, and wait more than they work."""
     for item in items:
         if item.nodeid.startswith("tests/flows/"):
-            item.add_marker(pytest.mark.xdist_group("flows"))
+            of_several = "[scaled" in item.nodeid or "test_two_servers" in item.nodeid or "test_apart" in item.nodeid
+            kind = "scaled" if of_several else "embedded"
+            item.add_marker(pytest.mark.xdist_group(f"flows-{kind}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,8 @@ from workers.carriers.base import (
     Order,
     SubmissionUnknown,
 )
-from workers.dialing import Dialer, Placed
+from workers.dialing import Dialer
+from workers.holding import Hold, Scribe
 
 
 class Carrier:
@@ -110,8 +112,15 @@ def carrier(runtime: Runtime) -> Carrier:
     return Carrier(runtime)
 
 
-async def dial(runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call) -> Placed | None:
-    return await Dialer(runtime, viewer, carrier).dial(await seeds.taken(runtime, call))
+def hold_of(runtime: Runtime, viewer: Viewer, held: Lease) -> Hold:
+    hold = Hold(runtime, Scribe(runtime), held)
+    hold.viewer = viewer
+    return hold
+
+
+async def dial(runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call) -> str | None:
+    held = await seeds.taken(runtime, call)
+    return await Dialer(runtime, hold_of(runtime, viewer, held), carrier).dial()
 
 
 async def read(runtime: Runtime, viewer: Viewer, call: Call) -> Call:
@@ -131,11 +140,10 @@ async def events(runtime: Runtime, viewer: Viewer) -> list[EventType]:
 async def test_a_placed_call_is_in_progress_on_its_leg(
     runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call
 ) -> None:
-    placed = await dial(runtime, viewer, carrier, call)
+    reference = await dial(runtime, viewer, carrier, call)
 
     row = await read(runtime, viewer, call)
-    assert placed is not None
-    assert placed.reference == row.leg == f"leg of {call.id}.1"
+    assert reference == row.leg == f"leg of {call.id}.1"
     assert (row.status, row.phase, row.started_at) == (CallStatus.IN_PROGRESS, CallPhase.SUBMITTED, row.updated_at)
     [order] = carrier.orders
     assert (order.attempt_id, order.to, order.caller_id) == (f"{call.id}.1", "+15551234567", call.from_number)
@@ -148,11 +156,10 @@ async def test_a_submission_nobody_confirmed_is_looked_up_and_adopted(
     carrier.refusal = SubmissionUnknown()
     carrier.known = {f"{call.id}.1": "leg-7"}
 
-    placed = await dial(runtime, viewer, carrier, call)
+    reference = await dial(runtime, viewer, carrier, call)
 
     row = await read(runtime, viewer, call)
-    assert placed is not None
-    assert (placed.reference, row.leg, row.status) == ("leg-7", "leg-7", CallStatus.IN_PROGRESS)
+    assert (reference, row.leg, row.status) == ("leg-7", "leg-7", CallStatus.IN_PROGRESS)
     assert len(carrier.orders) == 1
 
 
@@ -161,10 +168,10 @@ async def test_a_submission_the_carrier_does_not_know_of_ends_the_call_and_is_no
 ) -> None:
     carrier.refusal = SubmissionUnknown()
 
-    placed = await dial(runtime, viewer, carrier, call)
+    reference = await dial(runtime, viewer, carrier, call)
 
     row = await read(runtime, viewer, call)
-    assert placed is None
+    assert reference is None
     assert (row.status, row.end_reason, row.due_at) == (CallStatus.FAILED, EndReason.SUBMISSION_UNKNOWN, None)
     assert len(carrier.orders) == 1
     assert await events(runtime, viewer) == [EventType.CALL_STARTED, EventType.CALL_FAILED]
@@ -177,10 +184,10 @@ async def test_a_call_whose_worker_died_while_dialing_is_looked_up_not_dialed(
     await runtime.clock.sleep(dialing.LEASE_S)
     carrier.known = {f"{call.id}.1": "leg-7"}
 
-    placed = await Dialer(runtime, viewer, carrier).settle_unknown(await seeds.taken(runtime, call), f"{call.id}.1")
+    hold = hold_of(runtime, viewer, await seeds.taken(runtime, call))
+    reference = await Dialer(runtime, hold, carrier).settle_unknown(f"{call.id}.1")
 
-    assert placed is not None
-    assert placed.reference == "leg-7"
+    assert reference == "leg-7"
     assert carrier.orders == []
 
 
@@ -246,7 +253,7 @@ async def test_a_leg_that_nobody_owns_is_hung_up(
     carrier.meanwhile = Lease(held.id, held.version + 1, held.until)
 
     with pytest.raises(Fenced):
-        await Dialer(runtime, viewer, carrier).dial(held)
+        await Dialer(runtime, hold_of(runtime, viewer, held), carrier).dial()
 
     assert carrier.hung_up == [f"leg of {call.id}.1"]
     row = await read(runtime, viewer, call)
@@ -254,22 +261,24 @@ async def test_a_leg_that_nobody_owns_is_hung_up(
 
 
 async def test_a_worker_frozen_since_its_claim_does_not_tell_the_carrier(
-    runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call
 ) -> None:
     """`jobs.md`: at least a third of the lease must be left."""
-    begin = dialing.begin
 
-    async def frozen_after(tx: object, held: Lease) -> dialing.Dial | None:
-        order = await begin(tx, held)  # type: ignore[arg-type]
-        await runtime.clock.sleep(dialing.LEASE_S * 0.8)
-        return order
+    class Frozen(Hold):
+        async def step(self, verb: Any, *args: Any, **given: Any) -> Any:
+            result = await super().step(verb, *args, **given)
+            if verb is dialing.begin:
+                await runtime.clock.sleep(dialing.LEASE_S * 0.8)
+            return result
 
-    monkeypatch.setattr(dialing, "begin", frozen_after)
+    hold = Frozen(runtime, Scribe(runtime), await seeds.taken(runtime, call))
+    hold.viewer = viewer
 
-    placed = await dial(runtime, viewer, carrier, call)
+    reference = await Dialer(runtime, hold, carrier).dial()
 
     row = await read(runtime, viewer, call)
-    assert (placed, carrier.orders) == (None, [])
+    assert (reference, carrier.orders) == (None, [])
     assert (row.status, row.phase) == (CallStatus.QUEUED, CallPhase.QUEUED)
 
 
@@ -281,7 +290,7 @@ async def test_a_call_hung_up_while_it_waited_is_never_dialed(
         await calls.hang_up(tx, call.id)
 
     with pytest.raises(Fenced):
-        await Dialer(runtime, viewer, carrier).dial(held)
+        await Dialer(runtime, hold_of(runtime, viewer, held), carrier).dial()
 
     assert carrier.orders == []
     assert (await read(runtime, viewer, call)).end_reason == EndReason.CANCELLED

@@ -114,3 +114,25 @@ def test_places_that_were_not_needed_draw_no_attention(settings: Settings, rings
     stage.stop()
 
     assert (reserved, attention) == (2, False)
+
+
+async def test_what_takes_too_long_for_a_consumer_is_not_left_running(
+    settings: Settings, rings: Rings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled = threading.Event()
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    monkeypatch.setattr("workers.stage._CALL_TIMEOUT_S", 0.01)
+    stage = Stage(settings, SystemClock(), rings, [])
+    await asyncio.to_thread(stage.start)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.to_thread(stage._call, endless())
+
+    assert await asyncio.to_thread(cancelled.wait, 5)
+    await asyncio.to_thread(stage.stop)

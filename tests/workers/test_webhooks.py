@@ -6,21 +6,24 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from schema import due
 from schema.clock import SystemClock
 from schema.due import Lease
 from schema.rules.webhooks import DeliveryState
 from schema.runtime import Runtime, Viewer
-from schema.services import webhooks
+from schema.services import deliveries, webhooks
 from schema.settings import Settings
 from schema.tables import Delivery
 from tests.support import seeds
 from tests.support.runtime import Rings
 from tests.workers.receivers import LOOPBACK, OK, answering, read_request, receiver
+from workers.rooms import IN_FLIGHT_AN_ENDPOINT
 from workers.stage import Stage
-from workers.webhooks import IN_FLIGHT_AN_ENDPOINT, QUEUE, Deliveries, broker
+from workers.webhooks import QUEUE, Deliveries, broker
 
 WORK = broker.queues[QUEUE]
 
@@ -147,3 +150,68 @@ async def test_deliveries_of_a_deleted_endpoint_are_dropped_and_their_places_giv
         assert again == free
         assert requests == []
         assert set(await states(runtime, viewer, gone)) == {DeliveryState.CANCELLED}
+
+
+async def test_a_backlog_to_one_endpoint_does_not_wait_for_the_next_poll(stage: Stage, runtime: Runtime) -> None:
+    """Rows that were left in the table for want of room are looked for when there is room again."""
+    viewer = await seeds.workspace(runtime)
+
+    async def consume() -> None:
+        while True:
+            while await feed(stage):
+                pass
+            await asyncio.to_thread(stage.wait, QUEUE, 60.0)  # the next poll
+
+    async with receiver(answering(OK)) as port:
+        busy = await endpoint(runtime, viewer, port, pending=200)
+        consuming = asyncio.create_task(consume())
+        deadline = time.monotonic() + 20
+        while set(left := await states(runtime, viewer, busy)) != {DeliveryState.DELIVERED}:
+            assert time.monotonic() < deadline, left
+            await asyncio.sleep(0.01)
+        consuming.cancel()
+        stage._places[QUEUE].attention.set()
+
+
+async def test_a_stop_puts_back_what_has_just_been_handed_over(stage: Stage, runtime: Runtime) -> None:
+    viewer = await seeds.workspace(runtime)
+    async with receiver(answering(OK)) as port:
+        late = await endpoint(runtime, viewer, port, pending=20)
+        await feed(stage)
+
+        await asyncio.to_thread(stage.stop, 0.0)
+
+        tx = runtime.snapshot(viewer)
+        rows = await tx.all(tx.select(Delivery).where(Delivery.endpoint_id == late))  # type: ignore[arg-type]
+        now = runtime.clock.now() + timedelta(milliseconds=1)
+        pending = [row for row in rows if row.state is DeliveryState.PENDING]
+        assert [row.id for row in pending if row.due_at is None or row.due_at > now] == []
+
+
+async def test_a_stop_writes_what_came_of_requests_that_were_answered(
+    settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or they would be sent again."""
+    viewer = await seeds.workspace(runtime)
+    sending = Deliveries(runtime, lambda _: None)
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    perform = runtime.perform
+
+    async def slow(viewer: Any, verb: Any, *args: Any, **given: Any) -> Any:
+        if verb is deliveries.settle:
+            asked.set()
+            await go_on.wait()
+        return await perform(viewer, verb, *args, **given)
+
+    monkeypatch.setattr(runtime, "perform", slow)
+    async with receiver(answering(OK)) as port:
+        answered = await endpoint(runtime, viewer, port, pending=3)
+        sending.take(await due.lease(runtime, Delivery, limit=9, seconds=sending.lease_s))
+        await asked.wait()
+
+        closing = asyncio.create_task(sending.close(0.0))
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await closing
+
+    assert set(await states(runtime, viewer, answered)) == {DeliveryState.DELIVERED}
