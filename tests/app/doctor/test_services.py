@@ -76,7 +76,7 @@ async def test_work_that_waits(runtime: Runtime, settings: Settings) -> None:
 
     queues = [found for found in await services.database(settings) if found.part == "queue"]
 
-    assert [found.level for found in queues] == [Level.NOTE, Level.OK]
+    assert [found.level for found in queues] == [Level.NOTE, Level.OK, Level.OK]  # calls, dialers and deliveries
     assert queues[0].says.startswith("calls: 1 due, the oldest for ")
     assert queues[0].remedy == "Nothing works on them: start voxforge up or voxforge work"
 

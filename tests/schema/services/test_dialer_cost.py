@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import event, text
 
 from schema.rules.calls import CallPhase, EndReason, WaitReason
+from schema.rules.contacts import DoNotCallSource
 from schema.rules.plans import Plan
 from schema.rules.webhooks import EventType
 from schema.runtime import Runtime, Viewer
 from schema.services import calls, campaigns, contacts
-from schema.tables import Call, Campaign, Contact, Event
+from schema.tables import Call, Campaign, Contact, DoNotCall, Event
 from tests.support import seeds
 from tests.support.dialers import Workers
 from tests.support.runtime import on_both
@@ -120,8 +121,12 @@ async def test_each_query_of_a_look_goes_by_an_index(runtime: Runtime, viewer: V
     await workers.work()
     await over_long_ago(runtime, viewer, 3_000)
     async with runtime.transaction(viewer) as tx:
+        listed = {"workspace_id": viewer.workspace_id, "source": DoNotCallSource.API, "created_at": tx.now}
+        await tx.insert_new(
+            DoNotCall, [{**listed, "id": tx.new_id(), "phone_number": seeds.number()} for _ in range(3_000)]
+        )
         if not runtime.database.is_sqlite:
-            for table in ("calls", "campaign_contacts", "contacts", "campaigns"):
+            for table in ("calls", "campaign_contacts", "contacts", "campaigns", "do_not_call"):
                 await tx.execute(text(f"ANALYZE {table}"))
     await seeds.call(runtime, viewer, phase=CallPhase.WAITING, due_at=None, waiting_for=WaitReason.PLAN_LIMIT)
     await workers.update(others[0], max_concurrent_calls=60)
