@@ -100,7 +100,7 @@ async def test_the_gate_opens_and_the_call_is_known_to_be_uncertain(
 
     now = runtime.clock.now()
     assert dial == dialing.Dial(
-        Lease(row.id, 2, now + timedelta(seconds=15)),
+        Lease(row.id, 2, now + timedelta(seconds=dialing.LEASE_S)),
         f"{row.id}.1",
         "sandbox",
         row.to_number,
@@ -208,7 +208,7 @@ async def test_a_submitted_call_is_in_progress_and_has_started(
     held = await act(dialing.submitted, dial.held, dial.attempt_id, "leg-1")
 
     now = runtime.clock.now()
-    assert held == Lease(row.id, 3, now + timedelta(seconds=15))
+    assert held == Lease(row.id, 3, now + timedelta(seconds=dialing.LEASE_S))
     call = await kept(runtime, row)
     assert (call.status, call.phase) == (CallStatus.IN_PROGRESS, CallPhase.SUBMITTED)
     assert (call.leg, call.started_at, call.duration) == ("leg-1", now, 0)

@@ -13,6 +13,7 @@ from schema.due import Lease
 from schema.rules.calls import AnsweredBy, CallPhase, EndReason
 from schema.runtime import Runtime, Viewer
 from schema.services import calls, dialing, holding
+from schema.services.dialing import LEASE_S
 from schema.services.holding import IsAnswered, Kept, Note, Rings, Said
 from schema.tables import Call
 from tests.schema.conftest import Act, Unchanged
@@ -54,7 +55,7 @@ async def test_what_happened_to_each_is_written_and_its_lease_renewed(
         ],
     )
 
-    until = now + timedelta(seconds=15)
+    until = now + timedelta(seconds=LEASE_S)
     assert results == [
         Kept(Lease(held.id, held.version + 1, until), wanted_over=False) for held in (kept, rings, answered, said)
     ]
@@ -121,7 +122,7 @@ async def test_what_is_said_late_or_twice_moves_nothing_back(
     row = await read(runtime, held.id)
     assert (row.phase, row.answered_at, row.answered_by) == (phase, before.answered_at, before.answered_by)
     assert row.updated_at == before.updated_at
-    assert row.due_at == clock.now() + timedelta(seconds=15)
+    assert row.due_at == clock.now() + timedelta(seconds=LEASE_S)
 
 
 @on_both
