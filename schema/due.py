@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import ColumnElement, Select, Update, bindparam, func, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
 from schema.runtime import Runtime, Transaction
@@ -46,11 +47,12 @@ async def lease(
     await _follow_clock(runtime, table, seconds)
     now = runtime.clock.now()
     due = select(col(table.id)).where(col(table.due_at) <= now, *where).order_by(col(table.due_at)).limit(limit)
-    if runtime.database.is_sqlite:
-        if not await runtime.database.read(due.limit(1)):
-            return []  # a probe costs no write lock
-    else:
-        due = due.with_for_update(skip_locked=True)
+    if not runtime.database.is_sqlite:
+        until = now + timedelta(seconds=seconds)
+        taken = await runtime.database.execute(_taking(table, due.with_for_update(skip_locked=True), until))
+        return [Lease(row.id, row.version, until) for row in taken]
+    if not await runtime.database.read(due.limit(1)):
+        return []  # a probe costs no write lock
     return await runtime.perform(None, _take, table, due, seconds)
 
 
@@ -106,17 +108,20 @@ async def _make_due(tx: Transaction, table: type[Job], left: Select[str]) -> Non
 
 
 async def _take(tx: Transaction, table: type[Job], due: Select[str], seconds: float) -> list[Lease]:
+    until = tx.now + timedelta(seconds=seconds)
+    return [Lease(id, version, until) for id, version in (await tx.execute(_taking(table, due, until))).all()]
+
+
+def _taking(table: type[Job], due: Select[str], until: datetime) -> ReturningUpdate[str, int]:
     # PostgreSQL may run a subquery again for every row, and then finds others than the first time; a CTE runs once.
     taken = due.cte("taken")
-    until = tx.now + timedelta(seconds=seconds)
-    statement = (
-        update(table)
-        .where(col(table.id).in_(select(taken.c.id)))
-        .values(version=table.version + 1, due_at=until)
-        .returning(col(table.id), col(table.version))
-        .execution_options(synchronize_session=False)
+    target = table.__table__  # type: ignore[attr-defined]
+    return (
+        update(target)
+        .where(target.c.id.in_(select(taken.c.id)))
+        .values(version=target.c.version + 1, due_at=until)
+        .returning(target.c.id, target.c.version)
     )
-    return [Lease(id, version, until) for id, version in (await tx.execute(statement)).all()]
 
 
 async def settle(tx: Transaction, table: type[Job], held: Lease, *, due_at: datetime | None, **values: Any) -> Lease:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -114,18 +114,20 @@ class StatementCache:
         self._compiled: OrderedDict[Any, Any] = OrderedDict()
         self._makers: dict[int, tuple[Any, MakeRow]] = {}
 
-    def prepare(self, statement: Any) -> Prepared:
-        """Compile `statement`, or find it compiled, and bind its values."""
+    def prepare(self, statement: Any, values: Mapping[str, Any] | None = None) -> Prepared:
+        """Compile `statement`, or find it compiled, and bind its values: its own, and those given by name."""
         compiled, extracted, given, _ = statement._compile_w_cache(  # noqa: SLF001 (what Connection.execute itself calls; versions are pinned)
             self._dialect, compiled_cache=self._compiled, column_keys=[]
         )
-        values = compiled.construct_params(extracted_parameters=extracted, escape_names=False, _collected_params=given)
+        bound = compiled.construct_params(
+            values, extracted_parameters=extracted, escape_names=False, _collected_params=given
+        )
         sql, names, processors = compiled.string, compiled.positiontup, compiled._bind_processors  # noqa: SLF001
         if compiled.literal_execute_params or compiled.post_compile_params:
-            state = compiled._process_parameters_for_postcompile(values)  # noqa: SLF001
-            sql, names, values = state.statement, state.positiontup, state.parameters
+            state = compiled._process_parameters_for_postcompile(bound)  # noqa: SLF001
+            sql, names, bound = state.statement, state.positiontup, state.parameters
             processors = {**processors, **state.processors}
-        parameters = [processors[name](values[name]) if name in processors else values[name] for name in (names or ())]
+        parameters = [processors[name](bound[name]) if name in processors else bound[name] for name in (names or ())]
         return Prepared(sql, parameters, self._maker(compiled))
 
     def _maker(self, compiled: Any) -> MakeRow:

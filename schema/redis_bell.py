@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from contextlib import suppress
+from itertools import cycle
 from typing import Any
 
 import redis
@@ -22,6 +23,8 @@ log = structlog.get_logger("voxforge.bell")
 CHANNEL = "voxforge:bell"
 _TIMEOUT_S = 0.25
 _RETRY_S = 1.0
+_TRIES_S = (0.0, _RETRY_S)
+"""How long to wait after each try to tell: the first may have met a busy machine, or a connection that has ended."""
 _WAITING_RINGS = 1_000
 
 
@@ -69,30 +72,51 @@ class RedisBell:
         self._local.close()
 
     def _publish(self) -> None:
-        while not self._closed.is_set():
-            name = self._rings.get()
-            if name is None:
-                return
+        is_last = False
+        while not is_last:
+            rung = self._rung()
+            is_last = None in rung
+            self._tell([name for name in rung if name is not None])
+
+    def _rung(self) -> list[str | None]:
+        """What has been rung for since, each once, because more rings say no more; None at the end."""
+        rung = [self._rings.get()]
+        with suppress(queue.Empty):
+            while True:
+                rung.append(self._rings.get_nowait())
+        return list(dict.fromkeys(rung))
+
+    def _tell(self, names: list[str]) -> None:
+        for wait_s in _TRIES_S:
             try:
-                self._client.publish(CHANNEL, name)
-                self._found()
+                with self._client.pipeline(transaction=False) as sending:
+                    for name in names:
+                        sending.publish(CHANNEL, name)
+                    sending.execute()
             except Exception as error:  # noqa: BLE001 (whatever the client raises, this thread must live)
-                self._missing(error)
-                self._closed.wait(_RETRY_S)
+                if wait_s:
+                    self._missing(error)
+                self._closed.wait(wait_s)
+            else:
+                self._found()
+                return
 
     def _follow(self) -> None:
+        tries = cycle(_TRIES_S)
         while not self._closed.is_set():
             try:
                 with self._client.pubsub(ignore_subscribe_messages=True) as channel:
                     channel.subscribe(CHANNEL)
                     self._found()
+                    tries = cycle(_TRIES_S)
                     while not self._closed.is_set():
                         message = channel.get_message(timeout=_TIMEOUT_S)
                         if message is not None:
                             self._pass_on(message["data"])
             except Exception as error:  # noqa: BLE001 (as above)
-                self._missing(error)
-                self._closed.wait(_RETRY_S)
+                if wait_s := next(tries):
+                    self._missing(error)
+                self._closed.wait(wait_s)
 
     def _pass_on(self, data: bytes) -> None:
         try:

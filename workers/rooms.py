@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from schema.clock import Clock
 
 IN_FLIGHT_AN_ENDPOINT = 5
-WAITING_AN_ENDPOINT = 50  # of one that answers; one that has just failed keeps nobody waiting in a place
+WAITING_AN_ENDPOINT = 100
+AHEAD_S = 1.0
+"""Who will be sent within that time may wait in a place: slow endpoints must not fill the places of quick ones."""
 FORGET_AFTER_S = 600.0
-"""Seconds without a delivery after which it is forgotten that an endpoint failed."""
+"""Seconds without a delivery after which it is forgotten how an endpoint answers."""
 
 
 @dataclass(slots=True)
@@ -20,14 +22,20 @@ class Room:
 
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT_AN_ENDPOINT))
     claimed: int = 0
-    is_failing: bool = False
+    is_failing: bool = False  # its last request failed
+    took_s: float | None = None  # by its last request; None: not known yet
     used_at: float = 0.0
     leaves_out: bool = False
 
     @property
     def most(self) -> int:
         """How many may have a place."""
-        return IN_FLIGHT_AN_ENDPOINT + (0 if self.is_failing else WAITING_AN_ENDPOINT)
+        if self.is_failing:
+            return IN_FLIGHT_AN_ENDPOINT
+        if self.took_s is None:
+            return 2 * IN_FLIGHT_AN_ENDPOINT
+        ahead = IN_FLIGHT_AN_ENDPOINT * AHEAD_S / max(self.took_s, 0.001)
+        return IN_FLIGHT_AN_ENDPOINT + min(WAITING_AN_ENDPOINT, int(ahead))
 
     @property
     def left(self) -> int:
@@ -36,7 +44,7 @@ class Room:
 
 
 class Rooms:
-    """The endpoints that have anything under way, or have failed lately."""
+    """The endpoints that have anything under way, or have had lately."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -58,6 +66,12 @@ class Rooms:
             room.leaves_out = True
         return [id for id, _ in full]
 
+    def answered(self, endpoint_id: str, *, well: bool, took_s: float) -> None:
+        """What the endpoint made of a request."""
+        room = self.of(endpoint_id)
+        room.is_failing = not well
+        room.took_s = took_s
+
     def free(self, endpoint_id: str) -> bool:
         """One delivery is done with. Returns whether rows that were left in the table should be looked for now.
 
@@ -69,8 +83,6 @@ class Rooms:
         look = room.leaves_out and (room.left * 2 >= room.most or not room.claimed)
         if look:
             room.leaves_out = False
-        if not room.claimed and not room.is_failing:
-            del self._rooms[endpoint_id]
         return look
 
     def _forget(self) -> None:

@@ -143,7 +143,8 @@ class Deliveries:
             if fresh is None:
                 return None
             result = await self._send(fresh)
-            room.is_failing = result.error_class is not None or not is_success(result.status_code)
+            well = result.error_class is None and is_success(result.status_code)
+            self._rooms.answered(outgoing.endpoint_id, well=well, took_s=result.duration_ms / 1000)
             return result
 
     async def _still_wanted(self, outgoing: Outgoing) -> Outgoing | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, bindparam, insert, select, update
 from sqlmodel import col
 
 from schema import due
@@ -129,29 +129,6 @@ class Result:
 async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
     """What to send for leased deliveries; one whose endpoint has gone or been switched off is left out (W8)."""
     by_id = {lease.id: lease for lease in held}
-    statement: Select[*tuple[Any, ...]] = (
-        select(
-            col(Delivery.id).label("delivery_id"),
-            col(Delivery.version),
-            col(Delivery.workspace_id),
-            col(Delivery.automatic_attempts),
-            col(Delivery.retries),
-            col(Delivery.trigger),
-            col(Delivery.event_id),
-            col(Event.body),
-            col(WebhookEndpoint.id).label("endpoint_id"),
-            col(WebhookEndpoint.url),
-            col(WebhookEndpoint.secret),
-            col(WebhookEndpoint.previous_secrets),
-        )
-        .join(Event, col(Event.id) == Delivery.event_id)
-        .join(WebhookEndpoint, col(WebhookEndpoint.id) == Delivery.endpoint_id)
-        .where(
-            col(Delivery.id).in_(list(by_id)),
-            col(WebhookEndpoint.deleted_at).is_(None),
-            col(WebhookEndpoint.is_active).is_(True),
-        )
-    )
     return [
         Outgoing(
             held=by_id[row.delivery_id],
@@ -166,9 +143,34 @@ async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
             retries=row.retries,
             trigger=row.trigger,
         )
-        for row in await runtime.database.read(statement)
+        for row in await runtime.database.read(_OUTGOING, {"ids": list(by_id)})
         if row.version == by_id[row.delivery_id].version
     ]
+
+
+_OUTGOING: Select[*tuple[Any, ...]] = (
+    select(
+        col(Delivery.id).label("delivery_id"),
+        col(Delivery.version),
+        col(Delivery.workspace_id),
+        col(Delivery.automatic_attempts),
+        col(Delivery.retries),
+        col(Delivery.trigger),
+        col(Delivery.event_id),
+        col(Event.body),
+        col(WebhookEndpoint.id).label("endpoint_id"),
+        col(WebhookEndpoint.url),
+        col(WebhookEndpoint.secret),
+        col(WebhookEndpoint.previous_secrets),
+    )
+    .join(Event, col(Event.id) == Delivery.event_id)
+    .join(WebhookEndpoint, col(WebhookEndpoint.id) == Delivery.endpoint_id)
+    .where(
+        col(Delivery.id).in_(bindparam("ids", expanding=True)),
+        col(WebhookEndpoint.deleted_at).is_(None),
+        col(WebhookEndpoint.is_active).is_(True),
+    )
+)
 
 
 async def settle(tx: Transaction, results: Sequence[Result]) -> int:

@@ -71,20 +71,25 @@ _HELD_BY_DIALER = frozenset(WaitReason) - {WaitReason.CONTACT_WINDOW, WaitReason
 
 async def look(runtime: Runtime, held: due.Lease) -> Call | None:
     """The call as it stands, None if the lease has been lost already."""
-    rows = await runtime.database.read(select(Call).where(col(Call.id) == held.id, col(Call.version) == held.version))
+    rows = await runtime.database.read(_HELD, {"call": held.id, "held_version": held.version})
     return rows[0] if rows else None
 
 
 async def agent_of(runtime: Runtime, call: Call) -> Agent:
     """The call's agent, also when it has been deleted meanwhile (decision A2)."""
-    agent: Agent = (await runtime.database.read(select(Agent).where(col(Agent.id) == call.agent_id)))[0]
+    agent: Agent = (await runtime.database.read(_AGENT, {"agent": call.agent_id}))[0]
     return agent
 
 
 async def carrier_of(runtime: Runtime, call: Call) -> str:
     """The name of the carrier that the call's number is reached through."""
-    number = select(col(PhoneNumber.carrier)).where(col(PhoneNumber.id) == call.phone_number_id)
-    return str((await runtime.database.read(number))[0].carrier)
+    return str((await runtime.database.read(_CARRIER, {"number": call.phone_number_id}))[0].carrier)
+
+
+# Read for every call, and made once, because making a statement takes as long as running it.
+_HELD = select(Call).where(col(Call.id) == bindparam("call"), col(Call.version) == bindparam("held_version"))
+_AGENT = select(Agent).where(col(Agent.id) == bindparam("agent"))
+_CARRIER = select(col(PhoneNumber.carrier)).where(col(PhoneNumber.id) == bindparam("number"))
 
 
 async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:

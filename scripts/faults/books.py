@@ -22,11 +22,11 @@ from schema.rules.calls import CallPhase
 from schema.rules.webhooks import DeliveryState
 from schema.runtime import Runtime
 from schema.services.dialing import LEASE_S
-from schema.tables import Call, Delivery, Job
+from schema.tables import Call, Delivery, Dialer, Job
 from tests.support.invariants import broken_invariants
 
 _LOOK_S = 0.1
-_JOBS: dict[str, type[Job]] = {table.__name__: table for table in (Call, Delivery)}
+_JOBS: dict[str, type[Job]] = {table.__name__: table for table in (Call, Delivery, Dialer)}
 
 
 class Books:

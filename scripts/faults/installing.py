@@ -32,7 +32,7 @@ _UNCOMPILED = "PYTHONDONTWRITEBYTECODE"
 _WORKS = "(Ctrl-C stops"  # what `voxforge work` says when it has started
 
 TIMEOUT_S = 2.0
-"""Of a webhook: a delivery's lease is ten seconds longer."""
+"""Of a webhook: a delivery's lease is a few seconds longer."""
 
 SETTINGS = {
     "VOXFORGE_WEBHOOK_ALLOW_HTTP": "true",

@@ -20,7 +20,7 @@ from telling import Teller
 from working import MIXED, Api, Calls, Campaign, Work, lost, make_endpoints
 
 DEADLINE_S = 90.0
-"""What is not finished so long after the last fault is stuck: leases last 15 s at most, the ladder here 8 s."""
+"""What is not finished so long after the last fault is stuck: leases last 12 s, the ladder here 8 s."""
 
 _LOOK_S = 0.05
 _SHOWN = 5  # of the lost, in the report

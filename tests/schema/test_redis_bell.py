@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Self
 
 import pytest
 import redis
@@ -98,3 +99,48 @@ def test_rings_are_heard_again_when_redis_is_back(ear: Ear) -> None:
     bell.close()
 
     assert here[-1] == "here"
+
+
+def test_many_rings_are_passed_on_as_few(redis_url: str, bell: RedisBell, ear: Ear) -> None:
+    """A hundred rings for a queue say no more than one, and each would wake every worker there is."""
+    other = RedisBell(redis_url)
+    for _ in range(500):
+        other.ring("calls")
+        other.ring("deliveries")
+    other.close()
+
+    ear.wait_for("deliveries")
+
+    assert 2 <= len([name for name in ear.heard if name != "test"]) < 500
+
+
+def test_one_answer_that_is_late_is_not_an_outage(redis_url: str, bell: RedisBell, ear: Ear) -> None:
+    """Rings that were thrown away for a second would cost every delivery of that second as much."""
+    other = RedisBell(redis_url)
+    other.ring("first")
+    ear.wait_for("first")
+
+    class Late:
+        """A pipeline whose server answers too late."""
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def publish(self, channel: str, name: str) -> None:
+            pass
+
+        def execute(self) -> None:
+            other._client.pipeline = pipeline
+            raise redis.TimeoutError("Timeout reading from socket")
+
+    pipeline = other._client.pipeline
+    other._client.pipeline = lambda **_: Late()
+    with capture_logs() as logs:
+        other.ring("second")
+        ear.wait_for("second")
+    other.close()
+
+    assert logs == []

@@ -13,25 +13,32 @@ def rooms(clock: VirtualClock) -> Rooms:
     return Rooms(clock)
 
 
-def fill(rooms: Rooms, id: str, *, failing: bool = False) -> None:
-    room = rooms.of(id)
-    room.is_failing = failing
-    room.claimed = room.most
+def fill(rooms: Rooms, id: str, *, well: bool = True, took_s: float = 0.01) -> None:
+    rooms.answered(id, well=well, took_s=took_s)
+    rooms.of(id).claimed = rooms.of(id).most
 
 
-def test_an_endpoint_that_answers_may_have_fifty_waiting_and_one_that_failed_none(rooms: Rooms) -> None:
-    room = rooms.of("a")
+@pytest.mark.parametrize(
+    ("took_s", "most"), [(0.0, 105), (0.01, 105), (0.05, 105), (0.1, 55), (1.0, 10), (4.9, 6), (9.9, 5)]
+)
+def test_as_many_may_wait_as_will_be_sent_within_a_second(rooms: Rooms, took_s: float, most: int) -> None:
+    """Slow endpoints must not fill the places of quick ones."""
+    rooms.answered("a", well=True, took_s=took_s)
 
-    most = room.most, rooms.of("a").left
-    room.is_failing = True
+    assert rooms.of("a").most == most
 
-    assert (most, (room.most, room.left)) == ((55, 55), (5, 5))
+
+def test_of_an_endpoint_that_nobody_knows_a_few_and_of_one_that_failed_none(rooms: Rooms) -> None:
+    unknown = rooms.of("a").most
+    rooms.answered("a", well=False, took_s=0.01)
+
+    assert (unknown, rooms.of("a").most) == (10, 5)
 
 
 def test_one_that_fails_while_many_wait_has_no_room_until_they_are_done(rooms: Rooms) -> None:
     fill(rooms, "a")
 
-    rooms.of("a").is_failing = True
+    rooms.answered("a", well=False, took_s=0.01)
 
     assert rooms.of("a").left == 0
     assert rooms.full() == ["a"]
@@ -39,7 +46,8 @@ def test_one_that_fails_while_many_wait_has_no_room_until_they_are_done(rooms: R
 
 def test_only_endpoints_without_room_are_left_out(rooms: Rooms) -> None:
     fill(rooms, "full")
-    rooms.of("busy").claimed = 54
+    rooms.answered("busy", well=True, took_s=0.01)
+    rooms.of("busy").claimed = 104
 
     assert rooms.full() == ["full"]
 
@@ -49,48 +57,50 @@ def test_what_was_left_out_is_looked_for_when_half_of_the_room_is_free(rooms: Ro
     fill(rooms, "a")
     rooms.full()
 
-    looks = [rooms.free("a") for _ in range(40)]
+    looks = [rooms.free("a") for _ in range(105)]
 
-    assert (looks.index(True), looks.count(True)) == (27, 1)  # 28 of 55
+    assert (looks.index(True), looks.count(True)) == (52, 1)  # 53 of 105
 
 
 def test_of_an_endpoint_that_fails_too(rooms: Rooms) -> None:
-    fill(rooms, "a", failing=True)
+    fill(rooms, "a", well=False)
     rooms.full()
 
     assert [rooms.free("a") for _ in range(5)] == [False, False, True, False, False]
 
 
 def test_what_was_left_out_is_looked_for_at_the_latest_when_nothing_is_under_way(rooms: Rooms) -> None:
-    """An endpoint that had fifty waiting when it failed."""
+    """An endpoint that had a hundred waiting when it failed."""
     fill(rooms, "a")
+    rooms.answered("a", well=False, took_s=0.01)
     rooms.full()
-    room = rooms.of("a")
-    room.claimed = 1
-    room.is_failing = False
-    room.leaves_out = True
 
-    assert rooms.free("a")
+    looks = [rooms.free("a") for _ in range(105)]
+
+    assert (looks.index(True), looks.count(True)) == (102, 1)  # two of five are under way
 
 
 def test_nobody_looks_when_nothing_was_left_out(rooms: Rooms) -> None:
     fill(rooms, "a")
 
-    assert not any(rooms.free("a") for _ in range(55))
+    assert not any(rooms.free("a") for _ in range(105))
 
 
-def test_an_endpoint_that_answers_is_forgotten_at_once(rooms: Rooms) -> None:
-    rooms.of("a").claimed = 1
+def test_when_an_endpoint_that_nobody_knew_has_answered_more_are_looked_for(rooms: Rooms) -> None:
+    rooms.of("a").claimed = rooms.of("a").most
+    rooms.full()
 
-    rooms.free("a")
+    rooms.answered("a", well=True, took_s=0.01)
 
-    assert len(rooms) == 0
+    assert rooms.free("a")
 
 
-async def test_one_that_failed_is_remembered_for_a_while_and_then_forgotten(rooms: Rooms, clock: VirtualClock) -> None:
+async def test_how_an_endpoint_answers_is_remembered_for_a_while_and_then_forgotten(
+    rooms: Rooms, clock: VirtualClock
+) -> None:
     for id in ("idle", "busy"):
         rooms.of(id).claimed = 2
-        rooms.of(id).is_failing = True
+        rooms.answered(id, well=False, took_s=0.01)
         rooms.free(id)
     rooms.free("idle")
     await clock.advance(FORGET_AFTER_S)
