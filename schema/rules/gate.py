@@ -43,10 +43,10 @@ Verdict: TypeAlias = Go | Hold | Refuse
 
 @dataclass(frozen=True, slots=True)
 class CampaignFacts:
-    """What a campaign says about its calls."""
+    """What a campaign says about its calls. `scheduled_start` None: it has begun, whatever the clock says now."""
 
     status: CampaignStatus
-    scheduled_start: datetime
+    scheduled_start: datetime | None
     window: CallWindow | None
     contact_window: CallWindow | None
     max_concurrent_calls: int
@@ -125,7 +125,7 @@ def of_campaign(campaign: CampaignFacts, parts: Parts, now: datetime) -> Verdict
         return Refuse(EndReason.CANCELLED)
     if campaign.status is not CampaignStatus.ACTIVE:
         return Hold(WaitReason.CAMPAIGN_PAUSED)
-    if campaign.scheduled_start > now:
+    if campaign.scheduled_start is not None and campaign.scheduled_start > now:
         return Hold(WaitReason.NOT_STARTED, campaign.scheduled_start)
     if not is_open(campaign.window, now):
         return Hold(WaitReason.CALL_WINDOW, next_open(campaign.window, now))

@@ -111,7 +111,7 @@ def _check_windows(given: Mapping[str, Any]) -> None:
 def next_dial(row: Campaign, now: datetime) -> datetime | None:
     """`nextDialAt`: when an active campaign's start or window next lets it dial, None if neither holds it back (P1)."""
     window = check_window(call_window(row), row.timezone, row.call_days)
-    return next_dial_at(row.status, row.scheduled_start, window, now=now)
+    return next_dial_at(row.status, now if row.cursor else row.scheduled_start, window, now=now)
 
 
 async def enrolled_page(

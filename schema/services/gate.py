@@ -35,7 +35,7 @@ def facts_of(row: Campaign) -> CampaignFacts:
     hours = contact_window(row)
     return CampaignFacts(
         row.status,
-        row.scheduled_start,
+        None if row.cursor else row.scheduled_start,
         check_window(call_window(row), row.timezone, row.call_days),
         check_window(hours, row.timezone, row.call_days, "contactWindow") if hours else None,
         row.max_concurrent_calls,

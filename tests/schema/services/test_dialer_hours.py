@@ -12,6 +12,7 @@ from schema.rules.calls import CallPhase, EndReason, WaitReason
 from schema.rules.campaigns import CampaignContactStatus, CampaignStatus
 from schema.runtime import Runtime, Viewer
 from schema.services import contacts
+from schema.tables import Campaign
 from tests.schema.conftest import Act
 from tests.support import seeds
 from tests.support.dialers import Workers
@@ -310,3 +311,18 @@ def test_the_clock_of_these_tests_stands_on_a_wednesday() -> None:
     now: datetime = VirtualClock().now()
 
     assert (now.isoformat(), now.strftime("%A")) == ("2025-01-15T14:00:00+00:00", "Wednesday")
+
+
+async def test_a_campaign_that_has_begun_goes_on_when_the_clock_goes_back(
+    runtime: Runtime, viewer: Viewer, workers: Workers
+) -> None:
+    """Its start lies ahead again then, which is no reason to stop."""
+    campaign = await workers.new_campaign(2)
+    first = await workers.work()
+    async with runtime.transaction(viewer) as tx:
+        (await tx.lock(Campaign, campaign.id)).scheduled_start = tx.now + timedelta(hours=1)
+
+    await workers.answered_and_over(first[0])
+    second = await workers.work()
+
+    assert (len(first), len(second)) == (1, 1)
