@@ -2,7 +2,7 @@
 
 SQLAlchemy's async session hands every statement over to a thread and back; each time the thread waits for Python's
 lock, and whoever holds the database's one write lock waits with it. In one hop a unit takes half of the processor time,
-and how long it holds the lock does not depend on how busy the event loop is (figures in `docs/decisions`). Units that
+and how long it holds the lock does not depend on how busy the event loop is (decision 0009). Units that
 come while others run share the next transaction, each in a savepoint: many together when it is busy, at once when not.
 """
 

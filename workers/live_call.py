@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from schema.rules.calls import AnsweredBy, CallPhase, EndReason
+from schema.rules.calls import AnsweredBy, CallPhase, EndReason, Role
 from schema.runtime import Runtime, Viewer
 from schema.services.dialing import LEASE_S
 from schema.services.holding import IsAnswered, Note, Rings, Said
@@ -30,7 +30,7 @@ from workers.carriers.base import (
 )
 from workers.conversation.brain import AgentBrief, Brain
 from workers.conversation.loop import Conclusion, Turn, converse
-from workers.conversation.tools import Toolbox
+from workers.conversation.tools import OPT_OUT, Toolbox, succeeded
 from workers.dialing import attempt_id
 from workers.holding import Hold
 
@@ -162,7 +162,21 @@ class LiveCall:
 
     def _over(self, ending: Ending) -> None:
         if not self._ending.done():
-            self._ending.set_result(ending if self._reason is None else replace(ending, reason=self._reason))
+            self._ending.set_result(replace(ending, reason=self._reason or self._told_by_transcript(ending.reason)))
+
+    def _told_by_transcript(self, reason: EndReason) -> EndReason:
+        """Why somebody hung up, where whoever carried the call then is gone: the carrier only knows that they did."""
+        if reason not in {EndReason.AGENT_HANGUP, EndReason.CALLEE_HANGUP}:
+            return reason
+        if reason is EndReason.AGENT_HANGUP and self._call.hangup_requested:
+            return EndReason.CANCELLED
+        if any(turn.role is Role.TOOL and succeeded(turn.text, OPT_OUT) for turn in self._turns):
+            return EndReason.OPTED_OUT
+        if self.answered_by is not AnsweredBy.VOICEMAIL:
+            return reason
+        message = (self._agent.voicemail_message or "").strip()
+        self.message_left = any(turn.role is Role.AGENT and turn.text == message for turn in self._turns)
+        return EndReason.VOICEMAIL
 
     # --- what the agent says ---
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from schema.clock import Clock
@@ -41,6 +41,11 @@ class Room:
     def left(self) -> int:
         """How many more may have one."""
         return max(0, self.most - self.claimed)
+
+    def look(self) -> bool:
+        """Whether rows that were left in the table are worth looking for; then nobody else needs to."""
+        self.leaves_out = self.left * 2 < self.most and self.claimed > 0
+        return not self.leaves_out
 
 
 class Rooms:
@@ -80,10 +85,16 @@ class Rooms:
         room = self._rooms[endpoint_id]
         room.claimed -= 1
         room.used_at = self._clock.monotonic()
-        look = room.leaves_out and (room.left * 2 >= room.most or not room.claimed)
-        if look:
-            room.leaves_out = False
-        return look
+        return room.leaves_out and room.look()
+
+    def left_out(self, endpoint_ids: Iterable[str]) -> bool:
+        """Rows of theirs have gone back to the table. Returns whether to look for them now: as `free`."""
+        looks = []
+        for id in set(endpoint_ids):
+            room = self.of(id)
+            room.leaves_out = True
+            looks.append(room.look())
+        return any(looks)
 
     def _forget(self) -> None:
         now = self._clock.monotonic()

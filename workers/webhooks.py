@@ -99,13 +99,14 @@ class Deliveries:
             for outgoing in await deliveries.load(self._runtime, leases):
                 room = self._rooms.of(outgoing.endpoint_id)
                 if not room.left:
-                    room.leaves_out = True
-                    back.append(outgoing.held)
+                    back.append(outgoing)
                     continue
                 del left[outgoing.held.id]
                 room.claimed += 1
                 self._start(self._deliver(outgoing, room))
-            await self._put_back(back)
+            await self._put_back(outgoing.held for outgoing in back)
+            if self._rooms.left_out(outgoing.endpoint_id for outgoing in back):
+                self._done(0)  # there is room again
             await self._drop_gone([held for id, held in left.items() if id in self._held])
         except DATABASE_ERRORS as error:
             log.warning("could not load deliveries; they come back by themselves", error=type(error).__name__)

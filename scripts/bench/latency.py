@@ -2,8 +2,8 @@
 
 Latency: test events at a steady rate, each timed to the first byte at the receiver: from its commit where this process
 commits it (over PostgreSQL), from sending the request that makes it otherwise, which is longer. Sustained: calls to a
-number that is not in service, each of them two events for 25 endpoints. Ladder: a first attempt that failed, and its
-second on the documented rung of 30 s.
+number that is not in service, each of them two events for 25 endpoints. Ladder: first attempts that failed, and their
+second ones on the documented rung of 30 s, which comes while the sustained load is on.
 """
 
 import argparse
@@ -32,10 +32,12 @@ from tests.support.servers import run_postgres, run_redis
 
 DEVELOPMENT = {"VOXFORGE_WEBHOOK_ALLOW_HTTP": "true", "VOXFORGE_WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8"}
 ENDPOINTS = 25
+FLAKY = 20
 NOT_IN_SERVICE = "+12025550143"
 RUNG_S = 30.0
 MORE = 1.15  # offered than has to be sustained: the last one offered takes its time too
 _PATIENCE_S = 30.0
+_WARM_UP_S = 2.0  # connections, and what is compiled once
 Make = Callable[[], Awaitable[tuple[str, float]]]
 _HEAD = re.compile(rb"POST (\S+) .*?\r\nwebhook-id: *([^\r]+)\r\n(?:.*?\r\n)?\r\n", re.IGNORECASE | re.DOTALL)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -43,14 +45,18 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Log:
-    """What arrived: the first byte of each event at each path; of the flaky endpoint, (first byte, answer) each."""
+    """What arrived: the first byte of each event at each path; of each flaky endpoint, (first byte, answer) each."""
 
     begun: dict[tuple[str, str], float] = field(default_factory=dict)
-    flaky: list[tuple[float, float]] = field(default_factory=list)
+    flaky: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def rungs(self) -> list[float]:
+        """Seconds from each flaky endpoint's first answer to the first byte of what came next; 0 if nothing did."""
+        return [each[1][0] - each[0][1] if len(each) > 1 else 0.0 for each in self.flaky.values()]
 
 
 class _Receiver(asyncio.Protocol):
-    """One connection; `/flaky` answers 500 to the first request."""
+    """One connection; each path under `/flaky` answers 500 to its first request."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -78,12 +84,13 @@ class _Receiver(asyncio.Protocol):
         found = _HEAD.match(head)
         if found is None:
             raise RuntimeError(f"not a delivery: {head!r}")
-        if found[1] == b"/flaky":
-            status = b"200 OK" if self._log.flaky else b"500 No"
-            self._log.flaky.append((self._first_byte, time.monotonic()))
+        path, status = found[1].decode(), b"200 OK"
+        if path.startswith("/flaky"):
+            seen = self._log.flaky.setdefault(path, [])
+            status = status if seen else b"500 No"
+            seen.append((self._first_byte, time.monotonic()))
         else:
-            status = b"200 OK"
-            self._log.begun.setdefault((found[1].decode(), found[2].decode()), self._first_byte)
+            self._log.begun.setdefault((path, found[2].decode()), self._first_byte)
         self._transport.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % status)
 
 
@@ -138,6 +145,7 @@ async def _at_rate(rate: float, seconds: float, once: Callable[[], Awaitable[obj
 async def _latency(bench: Bench, rate: float, seconds: float, make: Make) -> list[float]:
     """Milliseconds from each event to its first byte; fewer than were sent when some never came."""
     since: dict[str, float] = {}
+    bench.log.begun.clear()
 
     async def once() -> None:
         id, at = await make()
@@ -176,6 +184,16 @@ def _maker(bench: Bench, endpoint_ids: Sequence[str], *, scaled: bool) -> Iterat
         runtime.bell.close()
 
 
+async def _fail_once(bench: Bench) -> None:
+    """An event whose first attempt fails at each of the flaky endpoints, which then want no more of them."""
+    flaky = [await bench.endpoint(f"/flaky/{number}", "call.failed") for number in range(FLAKY)]
+    await bench.ask("POST", "/calls", bench.call())
+    while len(bench.log.flaky) < FLAKY:  # noqa: ASYNC110 (nobody says so)
+        await asyncio.sleep(0.02)
+    for id in flaky:
+        await bench.ask("PATCH", f"/webhooks/{id}", {"events": ["transcript.ready"]})
+
+
 async def _sustained(bench: Bench, rate: float, seconds: float) -> tuple[float, int, int]:
     """Deliveries a second, how many came and how many should have."""
     for number in range(ENDPOINTS):
@@ -196,18 +214,18 @@ async def _measure(running: Installation, name: str, options: argparse.Namespace
     try:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             bench = Bench(running, session, log, f"http://127.0.0.1:{port}")
-            await bench.endpoint("/flaky", "call.failed")
-            await bench.ask("POST", "/calls", bench.call())
             hooks = [await bench.endpoint(f"/hook/{number}", "analysis.complete") for number in range(ENDPOINTS)]
             with _maker(bench, hooks, scaled=scaled) as make:
+                await _latency(bench, rate, _WARM_UP_S, make)
+                failed_at = time.monotonic()
+                await _fail_once(bench)
                 took = await _latency(bench, rate, options.seconds, make)
-            while len(log.flaky) < 2 and time.monotonic() < log.flaky[0][1] + 2 * RUNG_S:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
             sent = int(rate * options.seconds)
             a_second, came, expected = await _sustained(bench, steady * MORE, options.seconds)
+            while not all(log.rungs()) and time.monotonic() < failed_at + 2 * RUNG_S:  # noqa: ASYNC110 (as above)
+                await asyncio.sleep(0.05)
     finally:
         server.close()
-    waited_s = log.flaky[1][0] - log.flaky[0][1] if len(log.flaky) > 1 else 0.0
     return [
         Figure(f"{name}: first byte, p50, at {rate} events/s", f"{percentile(took, 0.5):.1f} ms"),
         at_most(f"{name}: first byte, p95", percentile(took, 0.95), goal_ms, "ms"),
@@ -215,8 +233,8 @@ async def _measure(running: Installation, name: str, options: argparse.Namespace
         at_most(f"{name}: events of {sent:,} that never came", sent - len(took), 0, ""),
         at_least(f"{name}: deliveries/s sustained, offered {steady * MORE:.0f}", a_second, steady),
         at_most(f"{name}: deliveries of {expected:,} that never came", expected - came, 0, ""),
-        at_least(f"{name}: the rung of 30 s, not early", waited_s, RUNG_S, "s"),
-        at_most(f"{name}: the rung of 30 s, not late", waited_s, RUNG_S + 2, "s"),
+        at_least(f"{name}: the rung of 30 s, earliest of {FLAKY}", min(log.rungs()), RUNG_S, "s"),
+        at_most(f"{name}: the rung of 30 s, latest of {FLAKY}", max(log.rungs()), RUNG_S + 2, "s"),
     ]
 
 

@@ -262,6 +262,76 @@ async def test_what_the_database_cannot_do_now_is_taken_up_again(
     assert work.given_back == 2
 
 
+@pytest.mark.parametrize(
+    ("number", "status", "reason"),
+    [
+        ("00", CallStatus.COMPLETED, EndReason.AGENT_HANGUP),
+        ("02", CallStatus.COMPLETED, EndReason.OPTED_OUT),
+        ("04", CallStatus.COMPLETED, EndReason.VOICEMAIL),
+    ],
+)
+async def test_why_we_hung_up_is_known_to_whoever_takes_the_call_over_then(
+    runtime: Runtime,
+    viewer: Viewer,
+    work: Work,
+    monkeypatch: pytest.MonkeyPatch,
+    number: str,
+    status: CallStatus,
+    reason: EndReason,
+) -> None:
+    """The carrier knows only that we hung up, and whoever did is gone; the transcript tells why."""
+    agent = await seeds.agent(runtime, viewer, voicemail_message="This is Sam. Please call us back. ")
+    call = await seeds.call(runtime, viewer, to=f"+121255501{number}", agent_id=agent.id)
+    with monkeypatch.context() as patch:
+        failing(patch, "ended", OperationalError("", {}, Exception("disk I/O error")))
+        await work.carry()
+    await runtime.clock.sleep(dialing.LEASE_S)
+
+    await work.carry()
+
+    row = await read(runtime, viewer, call)
+    assert (row.status, row.end_reason) == (status, reason)
+    assert await told(runtime, call) == EVENTS
+
+
+async def test_a_voicemail_that_took_only_half_of_the_message_has_not_been_left_one(
+    runtime: Runtime, viewer: Viewer, work: Work, clock: VirtualClock
+) -> None:
+    agent = await seeds.agent(runtime, viewer, voicemail_message="This is Sam. " * 20)
+    call = await seeds.call(runtime, viewer, to="+12125550104", agent_id=agent.id)
+    await work.take()
+    await clock.sleep(32)  # in the middle of it
+    await work.performer.close(5)
+    row = await read(runtime, viewer, call)
+    await work.carrier.hang_up(row.leg or "")
+
+    again = Work(runtime, work.carrier)
+    await again.carry()
+    await again.performer.close(5)
+
+    row = await read(runtime, viewer, call)
+    assert (row.status, row.end_reason) == (CallStatus.FAILED, EndReason.VOICEMAIL)
+
+
+async def test_a_call_that_somebody_had_ended_was_cancelled_whoever_writes_it_down(
+    runtime: Runtime, viewer: Viewer, work: Work, monkeypatch: pytest.MonkeyPatch, clock: VirtualClock
+) -> None:
+    call = await queued(runtime, viewer)
+    with monkeypatch.context() as patch:
+        failing(patch, "ended", OperationalError("", {}, Exception("disk I/O error")))
+        await work.take()
+        await clock.sleep(20)
+        async with runtime.transaction(viewer) as tx:
+            await calls.hang_up(tx, call.id)
+        await asyncio.gather(*work.performer._carried)
+    await clock.sleep(dialing.LEASE_S)
+
+    await work.carry()
+
+    row = await read(runtime, viewer, call)
+    assert (row.status, row.end_reason) == (CallStatus.COMPLETED, EndReason.CANCELLED)
+
+
 # --- places ---
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import soundfile
 from schema.rules.calls import Role
 from workers import recording
 from workers.conversation.turns import Turn
-from workers.recording import RecordingInfo, render
+from workers.recording import RecordingInfo, Studio, render
 
 TURNS = [
     Turn(Role.AGENT, "Hi, this is Sarah calling from Acme.", 0.6, 3.0),
@@ -181,3 +183,31 @@ def test_a_recording_that_fails_leaves_nothing(tmp_path, monkeypatch):
 def test_a_folder_that_is_not_there_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         render(TURNS, 8.0, tmp_path / "none" / "call", language="en")
+
+
+async def test_while_more_calls_end_than_can_be_encoded_it_is_wav(tmp_path, monkeypatch):
+    """An MP3 takes twenty times as long, and a call that waits for its recording is not done with."""
+    asked = []
+    all_wait = threading.Event()
+
+    def render(turns, duration_s, path, *, language, format=None):  # noqa: A002 (as it is called there)
+        asked.append(format)
+        assert all_wait.wait(10)
+        return RecordingInfo(duration_s, format or "mp3", "tones")
+
+    monkeypatch.setattr(recording, "render", render)
+    monkeypatch.setattr(recording, "BEHIND_S", 7.0)
+    studio = Studio()
+
+    async def record(name):
+        return await studio.record(TURNS, 8.0, tmp_path / name, language="en")
+
+    several = [asyncio.create_task(record(name)) for name in ("a", "b", "c")]
+    await asyncio.sleep(0)
+    all_wait.set()
+    made = [info.format for info in await asyncio.gather(*several)]
+    alone = await record("d")
+    studio.close()
+
+    assert (made[1], asked[1]) == ("wav", "wav")  # a third one waits behind it
+    assert (alone.format, asked[-1]) == ("mp3", None)

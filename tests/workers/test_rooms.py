@@ -80,6 +80,20 @@ def test_what_was_left_out_is_looked_for_at_the_latest_when_nothing_is_under_way
     assert (looks.index(True), looks.count(True)) == (102, 1)  # two of five are under way
 
 
+def test_rows_that_went_back_are_looked_for_when_there_is_room(rooms: Rooms) -> None:
+    """Room may have become free while they were on their way, and whoever freed it found nothing."""
+    fill(rooms, "full")
+    fill(rooms, "half")
+    for _ in range(60):
+        rooms.free("half")
+
+    looks = rooms.left_out(["full"]), rooms.left_out(["full", "half"]), rooms.left_out([])
+
+    assert looks == (False, True, False)
+    assert any(rooms.free("full") for _ in range(105))
+    assert not any(rooms.free("half") for _ in range(45))
+
+
 def test_nobody_looks_when_nothing_was_left_out(rooms: Rooms) -> None:
     fill(rooms, "a")
 
