@@ -165,7 +165,7 @@ class _Carried:
         self._call = call
         self._hold = hold
         self._step_aside = step_aside
-        hold.viewer = Viewer(call.workspace_id)
+        hold.viewer, hold.campaign_id = Viewer(call.workspace_id), call.campaign_id
 
     async def on(self) -> None:
         """Take the call as far as it goes. Raises Fenced, DATABASE_ERRORS that may pass."""

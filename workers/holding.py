@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -21,6 +22,9 @@ P = ParamSpec("P")
 
 TOGETHER = 500
 """Notes in one transaction."""
+IN_LINE = 2
+"""Steps of one campaign that a worker takes at the same time: they wait for the same rows, the campaign's and the
+dialer's, and more of them would only make whoever wants to pause the campaign wait behind them."""
 
 
 class Scribe:
@@ -34,6 +38,13 @@ class Scribe:
         self._runtime = runtime
         self._waiting: list[tuple[Note, asyncio.Future[Kept]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._lines: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    def line(self, key: str | None) -> AbstractAsyncContextManager[Any]:
+        """Where the steps of a campaign's calls queue up, instead of in the database."""
+        if key is None or self._runtime.database.writer is not None:  # SQLite's writer takes them together
+            return nullcontext()
+        return self._lines.setdefault(key, asyncio.Semaphore(IN_LINE))
 
     async def write(self, note: Note) -> Kept:
         """Write one note of one call. Raises Fenced, DATABASE_ERRORS."""
@@ -82,6 +93,7 @@ class Hold:
     def __init__(self, runtime: Runtime, scribe: Scribe, lease: Lease) -> None:
         self.lease = lease
         self.viewer: Viewer | None = None  # whose call it is, once its row has been read
+        self.campaign_id: str | None = None
         self.wanted_over = False  # somebody asked for the call to be ended
         self._runtime = runtime
         self._scribe = scribe
@@ -114,7 +126,7 @@ class Hold:
         """
 
         async def step() -> T:
-            async with self._turn:
+            async with self._turn, self._scribe.line(self.campaign_id):
                 result = await self._runtime.perform(self.viewer, verb, self.lease, *args, **given)
                 self.lease = _lease_in(result) or self.lease
                 return result

@@ -17,7 +17,8 @@ from schema.services import calls, dialing, holding
 from schema.services.holding import Kept, Note, Rings, Said
 from schema.tables import Call
 from tests.support import seeds
-from workers.holding import Hold, Scribe
+from tests.support.runtime import on_both
+from workers.holding import IN_LINE, Hold, Scribe
 
 
 @pytest.fixture
@@ -197,3 +198,32 @@ async def test_long_work_for_a_call_that_is_somebody_else_s_is_given_up(runtime:
         await held.through(work(), 0.001)
 
     await asyncio.wait_for(cancelled.wait(), 5)
+
+
+@on_both
+async def test_few_steps_of_a_campaign_are_in_the_database_at_a_time(runtime: Runtime, viewer: Viewer) -> None:
+    """The others would lock its rows one after the other, and whoever pauses the campaign would wait behind them."""
+    scribe = Scribe(runtime)
+    holds = [await hold(runtime, viewer, scribe) for _ in range(6)]
+    begun: dict[str | None, int] = {}
+    most: dict[str | None, int] = {}
+    goes_on = asyncio.Event()
+
+    async def verb(tx: Transaction, held: Lease, campaign_id: str | None) -> Lease:
+        begun[campaign_id] = begun.get(campaign_id, 0) + 1
+        most[campaign_id] = max(most.get(campaign_id, 0), begun[campaign_id])
+        if len(begun) == 3 and sum(begun.values()) >= 2 + IN_LINE:
+            goes_on.set()
+        if runtime.database.writer is None:
+            await goes_on.wait()  # those of others get there, however long this campaign's take
+        begun[campaign_id] -= 1
+        return held
+
+    steps = []
+    for one, campaign_id in zip(holds, ["a", "a", "a", "a", "b", None], strict=True):
+        one.campaign_id = campaign_id
+        steps.append(one.step(verb, campaign_id))
+    await asyncio.gather(*steps)
+
+    assert most["a"] <= IN_LINE
+    assert begun == {"a": 0, "b": 0, None: 0}
