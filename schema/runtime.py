@@ -42,12 +42,18 @@ Result: TypeAlias = CursorResult[*tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whose rows are seen, and with what credentials: a key (scopes and limits hang on it) or the system itself."""
+    """Whose rows are seen, and with what credentials: a key, a person, or the system itself.
+
+    Scopes and limits hang on the key. `name` is what the audit log calls whoever it is, `address` where they are.
+    """
 
     workspace_id: str
     plan: Plan = Plan.STARTER
     key_id: str | None = None
     scopes: Mapping[str, str] | None = None
+    user_id: str | None = None
+    name: str | None = None
+    address: str | None = None
 
 
 class Reads:

@@ -13,7 +13,10 @@ from schema.tables.base import Job, Owned, SoftDeleted, due_index, enum, instant
 
 
 class WebhookEndpoint(SoftDeleted, table=True):
-    """Where a workspace wants its events; `previous_secrets` are those still good for a while (W3)."""
+    """Where a workspace wants its events; `previous_secrets` are those still good for a while (W3).
+
+    `failing_since`: the first failure after the last success. `disabled_at`: we switched it off, not its owner.
+    """
 
     __tablename__ = "webhook_endpoints"
     __table_args__ = (Index("ix_webhook_endpoints_list", "workspace_id", "created_at", "id"),)
@@ -25,6 +28,9 @@ class WebhookEndpoint(SoftDeleted, table=True):
     is_active: bool = True
     secret: str = Field(max_length=80)
     previous_secrets: Any = json(nullable=False)  # [{"secret", "expiresAt"}], newest first
+    failing_since: datetime | None = instant(nullable=True)
+    disabled_at: datetime | None = instant(nullable=True)
+    disabled_reason: str | None = Field(default=None, max_length=500)
     created_at: datetime = instant()
     updated_at: datetime = instant()
 

@@ -40,4 +40,6 @@ class User(Owned, table=True):
     role: UserRole = enum(UserRole)
     password_hash: str = Field(max_length=200)
     must_change_password: bool = Field(default=True)
+    last_signed_in_at: datetime | None = instant(nullable=True)
+    password_changed_at: datetime | None = instant(nullable=True)
     created_at: datetime = instant()
