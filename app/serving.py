@@ -15,6 +15,7 @@ import uvloop
 
 from app import logs
 from app.backlog import backlog_metrics, queue_check
+from app.collecting import spare_loaded
 from app.failure import Failure
 from app.http_protocol import HttpProtocol
 from app.stopping import REQUESTS_GRACE_S, WORK_GRACE_S, Stopping
@@ -51,6 +52,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            spare_loaded()
             self._ready()
 
     async def on_tick(self, counter: int) -> bool:

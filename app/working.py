@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from app import logs
+from app.collecting import spare_loaded
 from app.stopping import WORK_GRACE_S, Stopping
 from app.supervisor import FAILED_TO_START
 from schema.bell import Bell, open_bell
@@ -50,6 +51,7 @@ def work_process(ready: Connection, settings: Settings, threads: int | None) -> 
     except Exception:
         log.exception("cannot work")
         raise SystemExit(FAILED_TO_START) from None
+    spare_loaded()
     ready.send(None)
     stopping.wait()
     log.info("stopping")
