@@ -52,6 +52,7 @@ class Viewer:
     key_id: str | None = None
     scopes: Mapping[str, str] | None = None
     user_id: str | None = None
+    session_id: str | None = None
     name: str | None = None
     address: str | None = None
 
@@ -181,6 +182,10 @@ class Transaction(Reads):
         async with self.session.begin_nested():
             yield
 
+    def read_clock(self) -> None:
+        """`now` is now: for whoever decides by the time of day after having waited for rows that others held."""
+        self.now = self.runtime.clock.now()
+
     def wake(self) -> None:
         """Have the workspace's dialer look, in this transaction: there may be somebody to call."""
         self._wakes = self._frees = True
@@ -194,6 +199,10 @@ class Transaction(Reads):
         if not self._frees:
             return
         await self.session.flush()
+        if not self.runtime.database.is_sqlite:
+            # A look under way has not seen what this transaction does, and may say after it when to look again: whoever
+            # wakes waits for its end, since a row that seems to be due already is one that it is about to overwrite.
+            await self.execute(_DIALER, {"workspace": self.workspace_id})
         waits = col(Dialer.due_at) > self.now
         woken = await self.execute(
             update(Dialer)
@@ -209,6 +218,9 @@ class Transaction(Reads):
     def ring(self, queue: str) -> None:
         """After the commit, wake whoever works on `queue`; never needed for correctness."""
         self._rings.add(queue)
+
+
+_DIALER = select(col(Dialer.id)).where(col(Dialer.id) == bindparam("workspace")).with_for_update(key_share=True)
 
 
 @cache

@@ -89,7 +89,11 @@ class Calls:
             hold = Hold(self._runtime, self._crew.scribe, held)
             task = asyncio.create_task(self._carry(hold))
             self._carried[task] = hold
-            task.add_done_callback(self._carried.pop)
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        if not self._crew.scribe.is_closing:  # else it may be one that was let go of, to be put back
+            self._carried.pop(task)
 
     def busy(self) -> Sequence[Any]:
         return []
@@ -112,21 +116,28 @@ class Calls:
 
     async def close(self, timeout_s: float) -> None:
         """Let go of every call without ending it at its carrier: the next start takes it up."""
+        self._crew.scribe.is_closing = True
         with suppress(TimeoutError):
             async with asyncio.timeout(min(_PLACING_S, timeout_s / 2)):
                 await asyncio.gather(*(hold.told() for hold in self._carried.values()))
-        carried = dict(self._carried)
-        for task in (*carried, *self._looking):
+        for task in (*self._carried, *self._looking):
             task.cancel()
-        await asyncio.gather(*carried, *self._looking, return_exceptions=True)
-        try:
-            await due.put_back(self._runtime, Call, [hold.lease for hold in carried.values()])
-        except DATABASE_ERRORS as error:
-            log.warning("calls could not be put back; they are taken up when their leases end", error=repr(error))
+        await asyncio.gather(*self._carried, *self._looking, return_exceptions=True)
+        await self._put_back(list(self._carried.values()))
+        self._carried.clear()
         for carrier in self._crew.carriers.values():
             await carrier.aclose()
         await self._crew.mind.aclose()
         self._crew.studio.close()
+
+    async def _put_back(self, holds: Sequence[Hold]) -> None:
+        for result in await asyncio.gather(*(hold.withdraw() for hold in holds), return_exceptions=True):
+            if isinstance(result, Exception) and not isinstance(result, Fenced):
+                log.warning("a call that was begun could not be queued again", error=repr(result))
+        try:
+            await due.put_back(self._runtime, Call, [hold.lease for hold in holds])
+        except DATABASE_ERRORS as error:
+            log.warning("calls could not be put back; they are taken up when their leases end", error=repr(error))
 
     async def _carry(self, hold: Hold) -> None:
         is_aside = False

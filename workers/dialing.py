@@ -16,6 +16,7 @@ from workers.carriers.base import (
     CarrierError,
     CarrierRejected,
     CarrierUnreachable,
+    Leg,
     Order,
     SubmissionUnknown,
 )
@@ -28,6 +29,9 @@ UNREACHABLE_RETRY_S = 5.0
 # Looking a call up that a carrier did not confirm: at once, then after these many seconds. A carrier may list a new
 # call only after a while.
 FIND_AFTER_S = (0.0, 1.0, 3.0)
+RENEW_EVERY_S = LEASE_S / 3  # while a carrier thinks: a leg found under a lease that is lost would be hung up
+ASK_FOR_S = 600.0
+"""How long after an attempt has begun a carrier that cannot answer is asked what became of it."""
 
 
 class Dialer:
@@ -43,9 +47,10 @@ class Dialer:
         order = await self._begin()
         if order is None:
             return None
-        if order.held.left_s(self._runtime.clock.now()) < LEASE_S / 3:
-            # Frozen since the claim: the carrier has certainly not heard of it, but the lease may end while it does.
-            await self._hold.step(dialing.withdraw, order.attempt_id)
+        if order.held.left_s(self._runtime.clock.now()) < LEASE_S / 3 or self._hold.is_closing:
+            # Frozen since the claim: the carrier has certainly not heard of it, but the lease may end while it does. Or
+            # stopped meanwhile: there would be nobody left to hear what it says.
+            await self._hold.withdraw()
             return None
         try:
             with self._hold.telling_carrier():
@@ -56,7 +61,7 @@ class Dialer:
 
     async def _begin(self) -> Dial | None:
         """The gate; a place in the number's pace that comes soon is waited for, and then the gate is asked again."""
-        while isinstance(order := await self._hold.step(dialing.begin), Wait):
+        while isinstance(order := await self._hold.begin(), Wait):
             await self._runtime.clock.sleep((order.at - self._runtime.clock.now()).total_seconds())
         return order
 
@@ -75,21 +80,39 @@ class Dialer:
         return None
 
     async def settle_unknown(self, attempt_id: str) -> str | None:
-        """Ask the carrier what became of a submission; what it does not know of is never dialed again (L4)."""
+        """Ask the carrier what became of a submission; what it does not know of is never dialed again (L4).
+
+        None: it is over; or the carrier, asked last, could not answer, and the row is as it was, to be taken up when
+        its lease ends, until `ASK_FOR_S` are over.
+        """
+        is_answered, leg = await self._hold.through(self._ask(attempt_id), RENEW_EVERY_S)
+        if leg is not None:
+            return await self._submitted(attempt_id, leg.reference)
+        now = self._runtime.clock.now()
+        if not is_answered:
+            began = await dialing.began(self._runtime, attempt_id)
+            if (now - began).total_seconds() < ASK_FOR_S:
+                return None
+        await self._hold.step(dialing.ended, reason=EndReason.SUBMISSION_UNKNOWN, ended_at=now, duration_s=0)
+        return None
+
+    async def _ask(self, attempt_id: str) -> tuple[bool, Leg | None]:
+        """Whether the carrier, asked last, could answer; and the leg, if it knows of one."""
+        is_answered = False
         for delay in FIND_AFTER_S:
             await self._runtime.clock.sleep(delay)
             try:
                 leg = await self._carrier.find(attempt_id)
             except CarrierError as error:
+                is_answered = False
                 log.warning(
                     "the carrier could not look a call up", call_id=self._hold.lease.id, error=type(error).__name__
                 )
                 continue
+            is_answered = True
             if leg is not None:
-                return await self._submitted(attempt_id, leg.reference)
-        now = self._runtime.clock.now()
-        await self._hold.step(dialing.ended, reason=EndReason.SUBMISSION_UNKNOWN, ended_at=now, duration_s=0)
-        return None
+                return True, leg
+        return is_answered, None
 
     async def _submitted(self, attempt_id: str, reference: str, *, is_after_setbacks: bool = False) -> str:
         try:

@@ -48,6 +48,7 @@ class WaitReason(StrEnum):
     NOT_STARTED = "not-started"  # before the campaign's scheduledStart
     CALL_WINDOW = "call-window"
     CONTACT_WINDOW = "contact-window"  # by the clock where the contact is
+    NUMBER_BUSY = "number-busy"  # another call of ours to the same number is under way
     RETRY = "retry"  # the contact was not reached, and is tried again (decision P5)
     AGENT_INACTIVE = "agent-inactive"
     NUMBER_INACTIVE = "number-inactive"
@@ -155,6 +156,7 @@ class AttemptState(StrEnum):
     SUBMITTED = "submitted"
     SUBMISSION_UNKNOWN = "submission-unknown"
     REFUSED = "refused"  # certainly not placed
+    WITHDRAWN = "withdrawn"  # its carrier was never told of it
     ENDED = "ended"
 
 

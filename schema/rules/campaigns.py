@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from schema.errors import Invalid
+from schema.rules.calls import WaitReason
 from schema.rules.contacts import zone_name
 from schema.rules.fields import Field, Shape, choice, identifier, instant, integer, text
 from schema.rules.windows import WEEKDAYS, CallWindow, next_open, parse_days, parse_window, whole_days
@@ -35,7 +36,7 @@ class CampaignContactStatus(StrEnum):
 
     PENDING = "pending"  # not called yet
     CALLING = "calling"  # a call is queued or under way
-    WAITING = "waiting"  # for its next try, or for hours in which it may be called
+    WAITING = "waiting"  # for its next try, for hours in which it may be called, or with a call that is held back
     FINISHED = "finished"
 
 
@@ -120,6 +121,18 @@ def next_dial_at(
     earliest = max(now, scheduled_start)
     opens = earliest if window is None else next_open(window, earliest)
     return None if opens <= now else opens
+
+
+def shown(
+    status: CampaignContactStatus, attempts: int, waiting_for: WaitReason | None
+) -> tuple[CampaignContactStatus, int]:
+    """The status and the attempts that are shown of a contact.
+
+    One whose call is held back by the gate waits like others, and that call does not count before it is dialed.
+    """
+    if status is CampaignContactStatus.CALLING and waiting_for is not None:
+        return CampaignContactStatus.WAITING, attempts - 1
+    return status, attempts
 
 
 def next_attempt_at(policy: Mapping[str, Any], reason: str, attempts: int, now: datetime) -> datetime | None:

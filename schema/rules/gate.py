@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from schema.rules.calls import EndReason, WaitReason
@@ -38,6 +38,8 @@ class Refuse:
 
 
 GO = Go()
+ASK_AGAIN = timedelta(seconds=5)
+"""After which it is asked again whether somebody is still on the phone with us, for another campaign say."""
 Verdict: TypeAlias = Go | Hold | Refuse
 
 
@@ -71,11 +73,12 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Calls under way, and how many there may be."""
+    """Calls under way, and how many there may be. `to_number`: those to the number that is to be called."""
 
     used: int
     limit: int
     used_by_campaign: int = 0
+    to_number: int = 0
 
 
 def decide(
@@ -102,6 +105,7 @@ def decide(
         verdicts = [
             of_campaign(campaign, parts, now),
             of_contact(campaign, contact, is_on_list=is_on_list, now=now),
+            Hold(WaitReason.NUMBER_BUSY, now + ASK_AGAIN) if slots.to_number else GO,
             Hold(WaitReason.CAMPAIGN_LIMIT) if slots.used_by_campaign >= campaign.max_concurrent_calls else GO,
         ]
     verdicts.append(Hold(WaitReason.PLAN_LIMIT) if slots.used >= slots.limit else GO)

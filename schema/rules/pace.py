@@ -17,6 +17,9 @@ _ONE_BY_ONE = timedelta(seconds=1)  # while a carrier takes nothing, its calls k
 _PATIENCE = 3  # refused dials in a row that may be about the numbers dialed
 _LONGEST_PAUSE_S = 60
 _LONGEST_BACKOFF_S = 600
+_MOST_IN_LINE = 1_000  # calls at the same time of the largest plan (decision K6), each in its place
+_FURTHEST = timedelta(seconds=_MOST_IN_LINE + _LONGEST_PAUSE_S)  # one by one, after the longest pause
+_CAMPAIGN_PATIENCE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,12 @@ class Place:
 
 def place(calls_per_second: int | None, next_free: datetime | None, given: datetime | None, now: datetime) -> Place:
     """The place of a call that wants to be dialed; `given` is the one it was told before, which it keeps."""
-    if given is not None and now <= given + LATE:
+    furthest = now + _FURTHEST + (_MOST_IN_LINE * apart(calls_per_second) if calls_per_second else timedelta())
+    if given is not None and now <= given + LATE and given <= furthest:
         return Place(max(given, now), next_free)
     free = max(now, next_free) if next_free is not None else now
+    if free > furthest:
+        free = now  # no line is so long: the clock has been set back
     if calls_per_second is not None:
         return Place(free, free + apart(calls_per_second))
     return Place(free, free + _ONE_BY_ONE if free > now else next_free)
@@ -52,11 +58,11 @@ def backoff_s(attempts: int) -> float:
     return 0 if attempts < 2 else min(_LONGEST_BACKOFF_S, 5 * 2 ** (attempts - 2))
 
 
-def may_try_again(reason: EndReason, attempts: int, *, is_of_campaign: bool) -> bool:
+def may_try_again(reason: EndReason, attempts: int, age: timedelta, *, is_of_campaign: bool) -> bool:
     """Whether a call that no carrier took, `attempts` times, is tried once more (Q.850 34 and 27).
 
-    A campaign has hours for it: an outage must not use up its contacts.
+    `age`: since it was made. A campaign has a day for it, however often: an outage must not use up its contacts.
     """
-    if reason is EndReason.CARRIER_CONGESTION:
-        return attempts < (20 if is_of_campaign else 6)
-    return attempts < (6 if is_of_campaign else 2)
+    if is_of_campaign:
+        return age < _CAMPAIGN_PATIENCE
+    return attempts < (6 if reason is EndReason.CARRIER_CONGESTION else 2)

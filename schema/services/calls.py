@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlmodel import col
 
 from schema.errors import Invalid
-from schema.rules.calls import PLACE, UNDIALED, CallPhase, CallStatus, EndReason, WaitReason, unconnected_outcome
+from schema.rules.calls import PLACE, UNDIALED, AttemptState, CallPhase, CallStatus, EndReason, unconnected_outcome
 from schema.rules.instants import check_range, parse_from, parse_to
 from schema.rules.paging import CALLS_LIMIT
 from schema.runtime import Reads, Transaction
-from schema.services import agents, contacts, do_not_call, phone_numbers, progress, webhooks
+from schema.services import agents, asking, contacts, do_not_call, phone_numbers, progress, watching, webhooks
 from schema.services.paging import Page, newest_first, page
-from schema.tables import Call
+from schema.tables import Call, CallAttempt, PhoneNumber
 
-QUEUE = "calls"
+QUEUE = asking.CALLS
 HANGUPS = "hangups"
 
 
@@ -92,6 +92,7 @@ async def hang_up(tx: Transaction, id: str) -> Call:
         row.hangup_requested = True
         row.updated_at = tx.now
         tx.ring(HANGUPS)
+        watching.changed(tx, id)
     return row
 
 
@@ -110,35 +111,22 @@ async def cancel_queued(tx: Transaction, campaign_id: str, reason: EndReason) ->
         .with_for_update(skip_locked=True)
     )
     if rows:
+        numbers = {row.phone_number_id for row in rows if row.dial_at is not None}
         await finish_undialed(tx, rows, reason)
+        for id in sorted(numbers):  # others need not wait for the places of those
+            await phone_numbers.line_up_again(tx, await tx.lock(PhoneNumber, id))
     return len(rows)
 
 
-async def ask_again(tx: Transaction, campaign_id: str) -> None:
-    """The campaign's calls that wait for hours of their contacts go by the hours of now (P6).
-
-    One that somebody has locked is over, or about to ask the gate, which waits for this transaction.
-    """
-    waiting = (
-        select(col(Call.id))
-        .where(
-            col(Call.workspace_id) == tx.workspace_id,
-            col(Call.ended_at).is_(None),
-            col(Call.phase) == CallPhase.WAITING,
-            col(Call.campaign_id) == campaign_id,
-            col(Call.waiting_for) == WaitReason.CONTACT_WINDOW,
-        )
-        .with_for_update(skip_locked=True)
+async def told_of(tx: Transaction, rows: Sequence[Call]) -> set[str]:
+    """The ids of those calls that a carrier was told of: not those whose attempts were all withdrawn (W2)."""
+    attempted = [row.id for row in rows if row.attempts_made]
+    if not attempted:
+        return set()
+    told = select(col(CallAttempt.call_id)).where(
+        col(CallAttempt.call_id).in_(attempted), col(CallAttempt.state) != AttemptState.WITHDRAWN
     )
-    ids = (await tx.execute(waiting)).scalars().all()
-    if ids:
-        await tx.execute(
-            update(Call)
-            .where(col(Call.id).in_(ids))
-            .values(due_at=tx.now, version=Call.version + 1)
-            .execution_options(synchronize_session=False)
-        )
-        tx.ring(QUEUE)
+    return set((await tx.execute(told)).scalars())
 
 
 async def finish_undialed(tx: Transaction, rows: Sequence[Call], reason: EndReason) -> None:
@@ -146,8 +134,9 @@ async def finish_undialed(tx: Transaction, rows: Sequence[Call], reason: EndReas
 
     As many as a campaign may have queued: the number of statements does not grow with them.
     """
+    told = await told_of(tx, rows)
     for row in rows:
-        if row.attempts_made and row.started_at is None:  # a carrier was told of it, and would not (W2)
+        if row.id in told and row.started_at is None:  # and its carrier would not (W2)
             row.started_at = tx.now
             await webhooks.emit_started(tx, row)
         row.status = CallStatus.FAILED
@@ -159,5 +148,6 @@ async def finish_undialed(tx: Transaction, rows: Sequence[Call], reason: EndReas
         row.due_at = row.waiting_for = row.dial_at = None
         row.version += 1  # whoever was about to dial it is fenced off
     await tx.flush()
+    watching.changed(tx, *(row.id for row in rows))
     await progress.calls_over(tx, rows)
     await webhooks.emit_failed(tx, rows)

@@ -20,7 +20,7 @@ from schema.rules.campaigns import (
     next_dial_at,
 )
 from schema.runtime import Reads, Transaction
-from schema.services import agents, calls, enrolment, phone_numbers, progress
+from schema.services import agents, asking, calls, enrolment, phone_numbers, progress
 from schema.services.changes import apply
 from schema.services.gate import call_window, contact_window
 from schema.services.paging import Page, newest_first, page
@@ -83,11 +83,13 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Campaign
     moves.check(moves.CAMPAIGN, "Campaign", row.status, status)
     is_over_now = status not in OPEN and row.status is not status
     if {"contact_window", "call_days", "timezone"} & clean.keys():
-        await calls.ask_again(tx, id)
-        await progress.ask_again(tx, id)
+        await asking.again(tx, id)
+    is_other_policy = clean.get("retry_policy", row.retry_policy) != row.retry_policy
     apply(row, _columns({**clean, "status": status}), tx.now)
     if is_over_now:
         await calls.cancel_queued(tx, id, _DROPPED[status])
+    elif is_other_policy:
+        await progress.reckon_again(tx, row)
     tx.wake()
     return row
 

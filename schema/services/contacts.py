@@ -17,8 +17,9 @@ from schema.rules import phone
 from schema.rules.contacts import CONTACT
 from schema.rules.ids import id_stem
 from schema.rules.paging import CONTACTS_LIMIT
+from schema.rules.plans import Counted
 from schema.runtime import Reads, Transaction
-from schema.services import bulk
+from schema.services import asking, bulk, limits
 from schema.services.changes import apply
 from schema.services.paging import Page, newest_first, page
 from schema.tables import Contact
@@ -42,9 +43,10 @@ async def get(tx: Reads, id: str) -> Contact:
 
 
 async def create(tx: Transaction, given: Mapping[str, Any]) -> Contact:
-    """A new contact. Raises Invalid, also when the number is there already."""
+    """A new contact. Raises LimitReached, and Invalid, also when the number is there already."""
     clean = CONTACT.new(given)
     await _check_free(tx, clean["phone_number"])
+    await limits.take_room(tx, Counted.CONTACTS)
     async with _alone(tx, clean["phone_number"]):
         return tx.add(new(tx, clean))
 
@@ -86,7 +88,9 @@ def new(tx: Transaction, clean: Mapping[str, Any]) -> Contact:
 
 
 async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Contact:
-    """Change the fields given. Raises NotFound, Invalid."""
+    """Change the fields given; the next dial obeys. Raises NotFound, Invalid."""
+    moves = "timezone" in given or "phone_number" in given
+    waits_in = await asking.campaigns_of(tx, id) if moves else []
     row = await tx.lock(Contact, id)
     clean = CONTACT.changes(given)
     number = clean.get("phone_number", row.phone_number)
@@ -94,6 +98,8 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Contact:
         await _check_free(tx, number)
     async with _alone(tx, number):
         apply(row, clean, tx.now)
+    for campaign_id in waits_in:
+        await asking.again(tx, campaign_id, id)
     return row
 
 

@@ -24,7 +24,7 @@ from schema.rules.calls import CallPhase, WaitReason
 from schema.rules.campaigns import OPEN, CampaignStatus, next_attempt_at
 from schema.rules.gate import CampaignFacts, Hold, Refuse
 from schema.runtime import DIALERS, Own, Transaction
-from schema.services import calls, do_not_call, gate, progress
+from schema.services import calls, do_not_call, gate, progress, watching
 from schema.services.slots import WATCH_S, open_calls
 from schema.tables import Agent, Call, Campaign, CampaignContact, Contact, Dialer, PhoneNumber
 
@@ -43,6 +43,7 @@ _AT_ONCE = 20  # contacts read at once, of whom some may be refused
 async def tick(tx: Transaction, held: due.Lease) -> None:
     """Give every free slot to somebody, and say when to look again. Raises due.Fenced when the lease was lost."""
     dialer = await tx.lock(Dialer, held.id)
+    tx.read_clock()
     if dialer.version != held.version:
         raise due.Fenced(f"Dialer {held.id} is no longer held at version {held.version}")
     due_at = await _Tick(tx, await gate.plan_limit(tx)).run()
@@ -213,6 +214,7 @@ class _Tick:
                 .execution_options(synchronize_session=False)
             )
             self._tx.ring(calls.QUEUE)
+            watching.changed(self._tx, *ids)
             self._room -= len(ids)
         return len(ids)
 

@@ -21,6 +21,7 @@ from sqlmodel import col
 from schema import due
 from schema.rules import moves, pace
 from schema.rules.calls import (
+    UNDIALED,
     AnsweredBy,
     AttemptState,
     CallPhase,
@@ -37,7 +38,7 @@ from schema.rules.calls import (
 from schema.rules.campaigns import OPEN
 from schema.rules.gate import Hold, Refuse
 from schema.runtime import Runtime, Transaction
-from schema.services import calls, gate, progress, webhooks
+from schema.services import calls, gate, progress, watching, webhooks
 from schema.services.slots import WATCH_S, look_within
 from schema.tables import Agent, Call, CallAttempt, Campaign, Dialer, PhoneNumber
 
@@ -66,7 +67,12 @@ class Wait:
 
 
 # A campaign's hours may be edited at any time: its calls wait for the dialer's word, not for an instant.
-_HELD_BY_DIALER = frozenset(WaitReason) - {WaitReason.CONTACT_WINDOW, WaitReason.PACE, WaitReason.CARRIER}
+_HELD_BY_DIALER = frozenset(WaitReason) - {
+    WaitReason.CONTACT_WINDOW,
+    WaitReason.NUMBER_BUSY,
+    WaitReason.PACE,
+    WaitReason.CARRIER,
+}
 
 
 async def look(runtime: Runtime, held: due.Lease) -> Call | None:
@@ -104,12 +110,14 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:
     number = await tx.lock(PhoneNumber, call.phone_number_id)
     agent = await tx.first(tx.select(Agent, deleted=True).where(col(Agent.id) == call.agent_id))
     dialer = await tx.lock(Dialer, tx.workspace_id)  # last of all locks; slots are counted under it
-    match await gate.ask(tx, call, agent, number, campaign):
+    tx.read_clock()  # hours may have ended while others held the rows
+    person = await gate.person(tx, call)
+    match await gate.ask(tx, call, agent, number, campaign=campaign, person=person):
         case Refuse(reason):
             await calls.finish_undialed(tx, [call], reason)
             return None
         case Hold(reason, until):
-            await _wait(tx, held, call, reason, until)
+            await _wait(tx, held, call, reason, until, person=person)
             if reason in {WaitReason.PLAN_LIMIT, WaitReason.CAMPAIGN_LIMIT}:
                 look_within(dialer, tx.now, WATCH_S)  # whoever frees the slot wakes it
             elif until is None or reason in _HELD_BY_DIALER:
@@ -123,7 +131,7 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:
         if place.at - tx.now > pace.SOON:
             # It comes back a little early: whoever then holds the lease is on time, and a queue that is looked at
             # once a second is not.
-            await _wait(tx, held, call, WaitReason.PACE, place.at - pace.SOON, dial_at=place.at)
+            await _wait(tx, held, call, WaitReason.PACE, place.at - pace.SOON, person=person, dial_at=place.at)
             tx.free_slot()
             return None
         due_at = place.at + timedelta(seconds=LEASE_S)
@@ -140,6 +148,8 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:
         started_at=tx.now,
     )
     tx.add(attempt)
+    if person is not None:
+        person.enrolled.waiting_for = None
     held = await _step(tx, held, call, CallPhase.DIALING, attempts_made=attempt.number, waiting_for=None, dial_at=None)
     return Dial(
         held,
@@ -159,11 +169,14 @@ async def _wait(
     reason: WaitReason,
     until: datetime | None,
     *,
+    person: gate.Person | None,
     dial_at: datetime | None = None,
 ) -> None:
     """Not now: the row says why, and comes back by itself when it is known when, else by the dialer."""
     if reason in _HELD_BY_DIALER:
         until = None
+    if person is not None:
+        person.enrolled.waiting_for = reason
     moves.check(moves.CALL, "Call", call.phase, CallPhase.WAITING)
     await due.settle(
         tx,
@@ -175,6 +188,7 @@ async def _wait(
         dial_at=dial_at,
         updated_at=tx.now,
     )
+    watching.changed(tx, held.id)
 
 
 async def submitted(
@@ -223,21 +237,14 @@ async def not_placed(
     number.setbacks += 1
     if pause_s := pace.pause_s(number.setbacks):
         number.next_dial_at = max(number.next_dial_at or tx.now, tx.now + timedelta(seconds=pause_s))
-    again = pace.may_try_again(reason, call.attempts_made, is_of_campaign=call.campaign_id is not None)
+    age = tx.now - call.created_at
+    again = pace.may_try_again(reason, call.attempts_made, age, is_of_campaign=call.campaign_id is not None)
     if again:
         delay_s = max(retry_after_s, pace.backoff_s(call.attempts_made))
         if call.hangup_requested or (campaign is not None and campaign.status not in OPEN):
             delay_s = 0  # nobody wants it any more, which the gate says at once
-        moves.check(moves.CALL, "Call", call.phase, CallPhase.WAITING)
-        await due.settle(
-            tx,
-            Call,
-            held,
-            due_at=tx.now + timedelta(seconds=delay_s),
-            phase=CallPhase.WAITING,
-            waiting_for=WaitReason.CARRIER,
-            updated_at=tx.now,
-        )
+        until = tx.now + timedelta(seconds=delay_s)
+        await _wait(tx, held, call, WaitReason.CARRIER, until, person=await gate.person(tx, call))
         tx.free_slot()  # meanwhile
     else:
         await _finish(tx, held, call, reason=reason, answered=False, ended_at=tx.now, duration=0)
@@ -247,9 +254,10 @@ async def not_placed(
 
 async def withdraw(tx: Transaction, held: due.Lease, attempt_id: str) -> None:
     """The attempt was begun and never told to the carrier: back to the queue at once. Raises Fenced."""
-    await _attempt(tx, attempt_id, state=AttemptState.REFUSED, end_reason=EndReason.INTERRUPTED, ended_at=tx.now)
+    await _attempt(tx, attempt_id, state=AttemptState.WITHDRAWN, end_reason=EndReason.INTERRUPTED, ended_at=tx.now)
     await due.settle(tx, Call, held, due_at=tx.now, phase=CallPhase.QUEUED, updated_at=tx.now)
     tx.ring(calls.QUEUE)
+    watching.changed(tx, held.id)
 
 
 async def ended(
@@ -363,6 +371,13 @@ async def broken(tx: Transaction, held: due.Lease) -> None:
     )
 
 
+async def began(runtime: Runtime, attempt_id: str) -> datetime:
+    """When that attempt was begun."""
+    statement = select(col(CallAttempt.started_at)).where(col(CallAttempt.id) == attempt_id)
+    instant: datetime = (await runtime.database.read(statement))[0].started_at
+    return instant
+
+
 async def owns_leg(runtime: Runtime, id: str, reference: str) -> bool:
     """Whether the call, whoever holds it, is carried on that leg."""
     statement = select(col(Call.id)).where(col(Call.id) == id, col(Call.leg) == reference)
@@ -385,6 +400,7 @@ async def _step(tx: Transaction, held: due.Lease, call: Call, phase: CallPhase, 
 async def _settle(tx: Transaction, held: due.Lease, call: Call, *, due_at: datetime | None, **values: Any) -> due.Lease:
     """`due.settle`, after which the row in hand says what the table says."""
     held = await due.settle(tx, Call, held, due_at=due_at, **values)
+    watching.changed(tx, held.id)
     for name, value in {"due_at": due_at, "version": held.version, **values}.items():
         set_committed_value(call, name, value)
     return held
@@ -408,7 +424,8 @@ async def _finish(
     moves.check(moves.CALL, "Call", call.phase, phase)
     if not connected:
         values["outcome"] = unconnected_outcome(reason)
-    if call.started_at is None and call.attempts_made:
+    is_carried = call.phase not in UNDIALED
+    if call.started_at is None and (is_carried or await calls.told_of(tx, [call])):
         # Whatever the carrier then said, it was told of the call: one call.started for each dialed call (W2).
         await webhooks.emit_started(tx, call)
         values["started_at"] = tx.now
@@ -426,7 +443,7 @@ async def _finish(
         updated_at=tx.now,
         **values,
     )
-    if call.attempts_made:
+    if is_carried:
         await _attempt(
             tx, f"{call.id}.{call.attempts_made}", state=AttemptState.ENDED, end_reason=reason, ended_at=ended_at
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, case, func, select
 from sqlmodel import col
 
 from schema.rules import gate, phone
@@ -15,7 +16,14 @@ from schema.rules.gate import CampaignFacts, ContactFacts, Hold, Parts, Slots, V
 from schema.rules.plans import PLANS
 from schema.runtime import Transaction
 from schema.services import do_not_call
-from schema.tables import Agent, Call, Campaign, Contact, PhoneNumber, Workspace
+from schema.tables import Agent, Call, Campaign, CampaignContact, Contact, PhoneNumber, Workspace
+
+
+class Person(NamedTuple):
+    """Whom a campaign's call is for: the contact, and its place in the campaign."""
+
+    contact: Contact
+    enrolled: CampaignContact
 
 
 def call_window(row: Campaign) -> dict[str, str] | None:
@@ -60,9 +68,14 @@ def parts_of(agent: Agent | None, number: PhoneNumber | None) -> Parts:
 
 
 async def called_for(tx: Transaction, campaign_id: str, numbers: Collection[str]) -> dict[str, set[str]]:
-    """The contacts for whom the campaign has called each of the numbers."""
+    """The contacts for whom the campaign has called each of the numbers, or may yet.
+
+    Not those whose call was over before any carrier was told of it: it is no try (`progress.calls_over`).
+    """
     statement = select(col(Call.to_number), col(Call.contact_id)).where(
-        col(Call.campaign_id) == campaign_id, col(Call.to_number).in_(numbers)
+        col(Call.campaign_id) == campaign_id,
+        col(Call.to_number).in_(numbers),
+        col(Call.contact_attempt).is_not(None),
     )
     called: dict[str, set[str]] = {}
     for number, id in (await tx.execute(statement)).all():
@@ -76,14 +89,28 @@ async def plan_limit(tx: Transaction) -> int:
     return PLANS[plan.scalar_one()].concurrent_calls
 
 
-async def ask(
-    tx: Transaction, call: Call, agent: Agent | None, number: PhoneNumber, campaign: Campaign | None
-) -> Verdict:
-    """The gate's word on a call that is about to be dialed.
+async def person(tx: Transaction, call: Call) -> Person | None:
+    """Whom a campaign's call is for, None for another's."""
+    values = {"contact": call.contact_id, "campaign": call.campaign_id}
+    row = (await tx.execute(_PERSON, values)).first() if call.campaign_id else None
+    return Person(*row) if row else None
 
-    The caller holds the dialer's row, or two could pass where there is one slot.
+
+async def ask(
+    tx: Transaction,
+    call: Call,
+    agent: Agent | None,
+    number: PhoneNumber,
+    *,
+    campaign: Campaign | None,
+    person: Person | None,
+) -> Verdict:
+    """The gate's word on a call that is about to be dialed, to the number that its contact has now.
+
+    The caller holds the dialer's row, or two could pass where there is one slot; and the campaign's, if there is one.
     """
     parts = parts_of(agent, number)
+    is_duplicate = person is not None and await _is_duplicate(tx, call, person.contact)
     is_on_list = bool(await do_not_call.among(tx, [call.to_number]))
     slots = await _slots(tx, call)
     if call.campaign_id is None:
@@ -100,7 +127,15 @@ async def ask(
             parts=parts,
             slots=slots,
             campaign=facts_of(campaign),
-            contact=await _contact(tx, call, campaign),
+            contact=None
+            if person is None
+            else contact_facts(
+                call.to_number,
+                deleted_at=person.contact.deleted_at,
+                timezone=person.contact.timezone,
+                is_duplicate=is_duplicate,
+                campaign_zone=campaign.timezone,
+            ),
         )
     if isinstance(verdict, gate.Go) and await _others_wait(tx, call):
         return Hold(WaitReason.PLAN_LIMIT, tx.now)  # there is a slot, and it is theirs
@@ -108,9 +143,14 @@ async def ask(
 
 
 async def _slots(tx: Transaction, call: Call) -> Slots:
-    live = await tx.execute(_LIVE_CALLS, {"workspace": tx.workspace_id, "call": call.id})
-    used: dict[str | None, int] = dict(live.all())
-    return Slots(sum(used.values()), await plan_limit(tx), used.get(call.campaign_id, 0))
+    values = {"workspace": tx.workspace_id, "call": call.id}
+    if call.campaign_id is None:
+        used: dict[str | None, int] = dict((await tx.execute(_LIVE_CALLS, values)).all())
+        return Slots(sum(used.values()), await plan_limit(tx))
+    live = (await tx.execute(_LIVE_CALLS_TO, {**values, "to": call.to_number})).all()
+    used = {campaign_id: count for campaign_id, count, _ in live}
+    to_number = sum(count for *_, count in live)
+    return Slots(sum(used.values()), await plan_limit(tx), used.get(call.campaign_id, 0), to_number)
 
 
 async def _others_wait(tx: Transaction, call: Call) -> bool:
@@ -126,6 +166,7 @@ _LIVE_CALLS = (
     .where(*_OPEN_CALLS, col(Call.phase).in_(LIVE), col(Call.id) != bindparam("call"))
     .group_by(col(Call.campaign_id))
 )
+_LIVE_CALLS_TO = _LIVE_CALLS.add_columns(func.sum(case((col(Call.to_number) == bindparam("to"), 1), else_=0)))
 _FIRST_TO_WAIT = (
     select(col(Call.id))
     .where(
@@ -139,14 +180,28 @@ _FIRST_TO_WAIT = (
 )
 
 
-async def _contact(tx: Transaction, call: Call, campaign: Campaign) -> ContactFacts | None:
-    contact = await tx.first(tx.select(Contact, deleted=True).where(col(Contact.id) == call.contact_id))
-    if contact is None:
-        return None
-    return contact_facts(
-        call.to_number,
-        deleted_at=contact.deleted_at,
-        timezone=contact.timezone,
-        is_duplicate=False,  # asked when the call was made, and kept by a unique index since
-        campaign_zone=campaign.timezone,
+async def _is_duplicate(tx: Transaction, call: Call, contact: Contact) -> bool:
+    """Have the call go to the contact's number of now, unless the campaign has called that for another contact.
+
+    For the number that the call was made for this was asked then, and has been kept by a unique index since.
+    """
+    number = contact.phone_number
+    if call.to_number == number or contact.deleted_at is not None:
+        return False
+    if (await called_for(tx, call.campaign_id or "", [number])).get(number, set()) - {contact.id}:
+        return True
+    call.to_number = number
+    return False
+
+
+_PERSON = (
+    select(Contact, CampaignContact)
+    .join(
+        CampaignContact,
+        and_(
+            col(CampaignContact.contact_id) == col(Contact.id),
+            col(CampaignContact.campaign_id) == bindparam("campaign"),
+        ),
     )
+    .where(col(Contact.id) == bindparam("contact"))
+)

@@ -18,6 +18,7 @@ from schema import due
 from schema.rules import moves
 from schema.rules.calls import AnsweredBy, CallPhase, storable
 from schema.runtime import Runtime, Transaction
+from schema.services import watching
 from schema.services.dialing import LEASE_S
 from schema.tables import Call
 
@@ -93,6 +94,7 @@ async def write(tx: Transaction, notes: Sequence[Note]) -> list[Kept | None]:
         kept.append(Kept(due.Lease(note.held.id, version + 1, due_at), wanted_over))
     for settled in alike.values():
         await due.settle_many(tx, Call, settled)
+        watching.changed(tx, *(held.id for held, values in settled if "updated_at" in values))
     return kept
 
 

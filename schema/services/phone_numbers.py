@@ -55,13 +55,14 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> PhoneNum
     if apply(row, PHONE_NUMBER_CHANGES.changes(given), tx.now):
         tx.wake()
     if row.calls_per_second != old_pace:
-        await _line_up_again(tx, row)
+        await line_up_again(tx, row)
     return row
 
 
-async def _line_up_again(tx: Transaction, row: PhoneNumber) -> None:
-    """Calls that wait for their places in the number's pace get new ones, by the pace of now.
+async def line_up_again(tx: Transaction, row: PhoneNumber) -> None:
+    """Calls that wait for their places in the number's pace get new ones, by the pace of now; the row is locked.
 
+    For a pace that has changed, and for places that calls had which are over.
     Places that come so soon that they are waited for under a lease stay, and the new ones are after them. Calls that
     somebody has locked keep theirs: a call is locked before its number, so that waiting for it could be for ever.
     """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import Table, bindparam, func, select, update
 from sqlmodel import col
 
 from schema.rules.calls import CallStatus, EndReason, WaitReason
@@ -17,12 +18,16 @@ from schema.tables import Call, Campaign, CampaignContact
 async def calls_over(tx: Transaction, calls: Sequence[Call]) -> None:
     """Calls have ended: their slots are free, each contact is finished or waits for its next try (P5).
 
+    A call that no carrier was told of was no try: it gives its own back, and its place in the index of tries.
     They are all of one campaign, or of none. Call it in the transaction that ends them, when their rows say how.
     """
     tx.free_slot()
     of_contacts = {call.contact_id: call for call in calls if call.contact_id is not None}
     if not of_contacts or calls[0].campaign_id is None:
         return
+    for call in calls:
+        if call.started_at is None:
+            call.contact_attempt = None
     campaign = await tx.lock(Campaign, calls[0].campaign_id)
     calling = tx.select(CampaignContact).where(
         col(CampaignContact.campaign_id) == campaign.id,
@@ -36,6 +41,8 @@ async def calls_over(tx: Transaction, calls: Sequence[Call]) -> None:
 def _call_over(tx: Transaction, campaign: Campaign, contact: CampaignContact, call: Call) -> None:
     reason = call.end_reason or EndReason.INTERNAL_ERROR
     again = None
+    if call.started_at is None:
+        contact.attempts -= 1
     if campaign.status in OPEN and call.status is not CallStatus.COMPLETED:
         again = next_attempt_at(campaign.retry_policy, reason, contact.attempts, tx.now)
     contact.end_reason = reason
@@ -60,18 +67,53 @@ def wait(contact: CampaignContact, until: datetime, reason: WaitReason) -> None:
     contact.waiting_for = reason
 
 
-async def ask_again(tx: Transaction, campaign_id: str) -> None:
-    """The contacts that wait for hours in which they may be called go by the hours of now (P6)."""
-    await tx.execute(
-        update(CampaignContact)
-        .where(
-            col(CampaignContact.campaign_id) == campaign_id,
-            col(CampaignContact.next_attempt_at).is_not(None),
-            col(CampaignContact.waiting_for) == WaitReason.CONTACT_WINDOW,
-        )
-        .values(next_attempt_at=tx.now)
-        .execution_options(synchronize_session=False)
+async def reckon_again(tx: Transaction, campaign: Campaign) -> None:
+    """Those who were called and wait go by the retry policy of now, from the end of their last call on (P6).
+
+    Whoever is not tried any more is finished. The campaign is locked, and open.
+    """
+    later: list[dict[str, Any]] = []
+    never: list[dict[str, Any]] = []
+    for row in (await tx.execute(_TRIED, {"workspace": tx.workspace_id, "campaign": campaign.id})).all():
+        again = next_attempt_at(campaign.retry_policy, row.end_reason, row.attempts, row.ended_at)
+        if again is None:
+            never.append({"entry": row.id, "now": tx.now})
+        elif again > tx.now or row.waiting_for is WaitReason.RETRY:  # else its hours are what it waits for
+            later.append({"entry": row.id, "again": again})
+    if later:
+        await tx.execute(_WAIT, later)
+    if never:
+        await tx.execute(_FINISH, never)
+        _count(tx, campaign, len(never))
+
+
+_ENTRIES: Table = CampaignContact.__table__  # type: ignore[attr-defined]  # plain: the session's own update takes longer
+_ENTRY = update(_ENTRIES).where(_ENTRIES.c.id == bindparam("entry"))
+_WAIT = _ENTRY.values(next_attempt_at=bindparam("again"), waiting_for=WaitReason.RETRY)
+_FINISH = _ENTRY.values(
+    status=CampaignContactStatus.FINISHED, next_attempt_at=None, waiting_for=None, finished_at=bindparam("now")
+)
+_LAST_CALL = (  # one each: found by its contact, because SQLite might read all of the campaign's calls for each
+    select(func.max(col(Call.ended_at)))
+    .where(
+        col(Call.workspace_id) == bindparam("workspace"),
+        col(Call.contact_id) == col(CampaignContact.contact_id),
+        col(Call.campaign_id).concat("") == bindparam("campaign"),
+        col(Call.contact_attempt) == col(CampaignContact.attempts),
     )
+    .scalar_subquery()
+)
+_TRIED = select(
+    col(CampaignContact.id),
+    col(CampaignContact.attempts),
+    col(CampaignContact.end_reason),
+    col(CampaignContact.waiting_for),
+    _LAST_CALL.label("ended_at"),
+).where(
+    col(CampaignContact.campaign_id) == bindparam("campaign"),
+    col(CampaignContact.next_attempt_at).is_not(None),
+    col(CampaignContact.end_reason).is_not(None),
+)
 
 
 def finish(tx: Transaction, campaign: Campaign, contact: CampaignContact, reason: EndReason) -> None:
@@ -80,7 +122,11 @@ def finish(tx: Transaction, campaign: Campaign, contact: CampaignContact, reason
     contact.next_attempt_at = contact.waiting_for = None
     contact.end_reason = reason
     contact.finished_at = tx.now
-    campaign.calls_completed += 1
+    _count(tx, campaign, 1)
+
+
+def _count(tx: Transaction, campaign: Campaign, finished: int) -> None:
+    campaign.calls_completed += finished
     if campaign.status in OPEN and campaign.calls_completed >= campaign.calls_total:
         campaign.status = CampaignStatus.COMPLETED
         campaign.updated_at = tx.now

@@ -143,7 +143,7 @@ async def read(runtime: Runtime, viewer: Viewer, campaign_id: str) -> Timeline:
 
 
 def _dial(attempt: CallAttempt, call: Call) -> Dial:
-    is_refused = attempt.state is AttemptState.REFUSED
+    is_refused = attempt.state in {AttemptState.REFUSED, AttemptState.WITHDRAWN}
     return Dial(
         at=attempt.started_at,
         ended_at=attempt.ended_at or call.ended_at or attempt.started_at,

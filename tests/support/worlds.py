@@ -58,6 +58,7 @@ class World:
             self.pace,
             self.block,
             self.hang_up,
+            self.correct,
         ]
 
     async def act(self, verb: Any, *args: Any) -> None:
@@ -133,6 +134,13 @@ class World:
                     found = await self.runtime.snapshot(self.viewer).all(select(Contact))
                     number = next(one.phone_number for one in found if one.id == id)
                     await self.act(do_not_call.add, {"phone_number": number})
+
+    async def correct(self) -> None:
+        if self.campaigns:
+            people = await self.workers.contacts(self.choice.choice(self.campaigns))
+            change = self.choice.choice([{"timezone": "UTC"}, {"timezone": None}, {"phone_number": seeds.number()}])
+            if people:
+                await self.act(contacts.update, self.choice.choice(people).contact_id, change)
 
     async def hang_up(self) -> None:
         found = [call.id for call in await self.workers.calls() if call.phase in {CallPhase.QUEUED, CallPhase.WAITING}]

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.errors import Invalid
-from schema.rules.campaigns import call_days, check_window, default_retry_policy, hours, next_attempt_at, retry_policy
+from schema.rules.calls import WaitReason
+from schema.rules.campaigns import (
+    CampaignContactStatus,
+    call_days,
+    check_window,
+    default_retry_policy,
+    hours,
+    next_attempt_at,
+    retry_policy,
+    shown,
+)
 from tests.support.seeds import at
 
 NOW = at("2025-01-15T14:00:00Z")
@@ -59,6 +69,23 @@ def test_every_policy_that_is_taken_can_be_followed_to_its_end(attempts: int, de
         tries += 1
 
     assert tries == (attempts if "busy" in on else 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts", "waiting_for", "expected"),
+    [
+        ("pending", 0, None, ("pending", 0)),
+        ("calling", 1, None, ("calling", 1)),
+        ("calling", 1, WaitReason.CAMPAIGN_PAUSED, ("waiting", 0)),
+        ("calling", 3, WaitReason.CARRIER, ("waiting", 2)),
+        ("waiting", 1, WaitReason.RETRY, ("waiting", 1)),
+        ("finished", 2, None, ("finished", 2)),
+    ],
+)
+def test_a_contact_whose_call_is_held_back_is_shown_to_wait(
+    status: str, attempts: int, waiting_for: WaitReason | None, expected: tuple[str, int]
+) -> None:
+    assert shown(CampaignContactStatus(status), attempts, waiting_for) == expected
 
 
 @pytest.mark.parametrize(

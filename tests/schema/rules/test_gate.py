@@ -96,6 +96,7 @@ def test_a_single_call(given: dict[str, Any], expected: Verdict) -> None:
         ),
         ({"contact_window": NIGHT}, {"zones": ("UTC", "Asia/Tokyo")}, {}, Refuse(EndReason.BLOCKED_WINDOW)),
         ({"max_concurrent_calls": 1}, {}, {}, Hold(WaitReason.CAMPAIGN_LIMIT)),
+        ({}, {}, {"slots": replace(FREE, to_number=1)}, Hold(WaitReason.NUMBER_BUSY, NOW + timedelta(seconds=5))),
         ({}, {}, {"slots": Slots(2, 2, 1)}, Hold(WaitReason.PLAN_LIMIT)),
         # a refusal by anybody is final
         ({"status": CampaignStatus.PAUSED}, {}, {"is_on_list": True}, Refuse(EndReason.BLOCKED_DO_NOT_CALL)),

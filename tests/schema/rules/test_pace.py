@@ -90,15 +90,26 @@ def test_a_call_waits_longer_with_each_attempt(attempts: int, seconds: float) ->
     assert backoff_s(attempts) == seconds
 
 
-@pytest.mark.parametrize(
-    ("reason", "is_of_campaign", "most"),
-    [
-        (EndReason.CARRIER_CONGESTION, True, 20),
-        (EndReason.CARRIER_CONGESTION, False, 6),
-        (EndReason.CARRIER_UNREACHABLE, True, 6),
-        (EndReason.CARRIER_UNREACHABLE, False, 2),
-    ],
-)
-def test_how_often_a_call_is_tried_that_no_carrier_takes(reason: EndReason, is_of_campaign: bool, most: int) -> None:
-    assert may_try_again(reason, most - 1, is_of_campaign=is_of_campaign)
-    assert not may_try_again(reason, most, is_of_campaign=is_of_campaign)
+@pytest.mark.parametrize(("reason", "most"), [(EndReason.CARRIER_CONGESTION, 6), (EndReason.CARRIER_UNREACHABLE, 2)])
+def test_how_often_a_call_is_tried_that_no_carrier_takes(reason: EndReason, most: int) -> None:
+    age = timedelta(days=2)
+
+    assert may_try_again(reason, most - 1, age, is_of_campaign=False)
+    assert not may_try_again(reason, most, age, is_of_campaign=False)
+
+
+@pytest.mark.parametrize("reason", [EndReason.CARRIER_CONGESTION, EndReason.CARRIER_UNREACHABLE])
+def test_a_campaigns_call_is_tried_for_a_day(reason: EndReason) -> None:
+    """However often: an outage must not use up its contacts."""
+    assert may_try_again(reason, 1_000, timedelta(hours=23, minutes=59), is_of_campaign=True)
+    assert not may_try_again(reason, 2, timedelta(days=1), is_of_campaign=True)
+
+
+@pytest.mark.parametrize(("calls_per_second", "furthest_s"), [(1, 2_060), (2, 1_560), (None, 1_060)])
+def test_a_place_that_no_line_reaches_to_is_of_a_clock_that_was_wrong(
+    calls_per_second: int | None, furthest_s: int
+) -> None:
+    real, wrong = NOW + timedelta(seconds=furthest_s), NOW + timedelta(seconds=furthest_s + 1)
+
+    assert place(calls_per_second, real, None, NOW).at == real
+    assert place(calls_per_second, wrong, None, NOW).at == NOW

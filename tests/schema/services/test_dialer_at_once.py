@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from schema import due
 from schema.due import Fenced
 from schema.errors import Invalid
 from schema.rules.calls import LIVE, CallPhase, EndReason, WaitReason
+from schema.rules.campaigns import CampaignStatus
 from schema.rules.plans import Plan
 from schema.runtime import Runtime, Viewer
 from schema.services import dialer, dialing
@@ -183,3 +185,26 @@ async def test_no_two_verbs_wait_for_each_other(runtime: Runtime, viewer: Viewer
     for dial in live.values():
         await workers.over(dial)
     assert {call.campaign_id for call in await workers.calls() if call.ended_at is None} <= {None}
+
+
+@on_both
+async def test_nobody_is_rung_by_two_campaigns_at_the_same_time(
+    runtime: Runtime, viewer: Viewer, workers: Workers
+) -> None:
+    """Each of the two calls everybody, one after the other."""
+    one = await workers.new_campaign(3, max_concurrent_calls=10)
+    ids = [contact.contact_id for contact in await workers.contacts(one)]
+    other = await workers.new_campaign(ids, max_concurrent_calls=10)
+    await workers.tick()
+
+    dials = await begun(workers, await due.lease(runtime, Call, limit=20, seconds=15))
+
+    begun_now = [dial for dial in dials if dial is not None]
+    assert sorted(dial.to for dial in begun_now) == sorted({call.to_number for call in await workers.calls()})
+    held = [call for call in await workers.calls() if call.phase is CallPhase.WAITING]
+    assert [call.waiting_for for call in held] == [WaitReason.NUMBER_BUSY] * 3
+    for dial in begun_now:
+        await workers.over(dial)
+    await workers.on_to(workers.clock.now() + timedelta(seconds=5), lambda _: EndReason.NO_ANSWER)
+    assert [(await workers.campaign(each)).status for each in (one, other)] == [CampaignStatus.COMPLETED] * 2
+    assert len(workers.dials) == 6

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from schema.rules.calls import CallPhase, EndReason, WaitReason
 from schema.rules.contacts import DoNotCallSource
@@ -18,23 +14,8 @@ from schema.services import calls, campaigns, contacts
 from schema.tables import Call, Campaign, Contact, DoNotCall, Event
 from tests.support import seeds
 from tests.support.dialers import Workers
+from tests.support.queries import Sent, explained, reads_whole, statements
 from tests.support.runtime import on_both
-
-Sent = list[tuple[str, Any]]
-
-
-@contextmanager
-def statements(runtime: Runtime) -> Iterator[Sent]:
-    """What is sent to the database inside, with its values."""
-    sent: Sent = []
-    engine = runtime.database.engine.sync_engine
-
-    def before(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        sent.append((statement, parameters))
-
-    event.listen(engine, "before_cursor_execute", before)
-    yield sent
-    event.remove(engine, "before_cursor_execute", before)
 
 
 async def many(runtime: Runtime, viewer: Viewer, size: int) -> list[str]:
@@ -143,20 +124,3 @@ async def test_each_query_of_a_look_goes_by_an_index(runtime: Runtime, viewer: V
     used = "\n".join([await explained(runtime, viewer, statement, values) for statement, values in selects])
     for index in ("ix_calls_open", "uq_campaign_contacts_position", "ix_campaign_contacts_next_attempt"):
         assert index in used, used
-
-
-async def explained(runtime: Runtime, viewer: Viewer, statement: str, values: Any) -> str:
-    how = "EXPLAIN QUERY PLAN" if runtime.database.is_sqlite else "EXPLAIN"
-    async with runtime.transaction(viewer) as tx:
-        connection = await tx.session.connection()
-        rows = await connection.exec_driver_sql(f"{how} {statement}", values)
-        return "\n".join(str(row[-1]) for row in rows)
-
-
-def reads_whole(plan: str, table: str) -> bool:
-    """Whether a table is read row by row, other than through an index."""
-    return any(
-        line.strip().removeprefix("->").strip().startswith((f"Seq Scan on {table} ", f"SCAN {table}"))
-        and "INDEX" not in line
-        for line in plan.splitlines()
-    )

@@ -271,3 +271,52 @@ async def test_an_outage_costs_no_contact_and_is_over_when_it_is_over(
     assert 3 < refused < 40
     assert (await workers.campaign(campaign)).calls_completed == 10
     assert [contact.attempts for contact in await workers.contacts(campaign)] == [1] * 10
+
+
+async def test_an_outage_of_hours_costs_no_contact(runtime: Runtime, viewer: Viewer, workers: Workers) -> None:
+    """The carrier cannot be reached at all: each call gives up after a day, not after six tries."""
+    campaign = await workers.new_campaign(6, max_concurrent_calls=3)
+    end = workers.clock.now() + timedelta(hours=2)
+    refused = 0
+
+    while workers.clock.now() < end:
+        for dial in await workers.on_to(workers.clock.now() + timedelta(minutes=1)):
+            refused += 1
+            assert await workers.not_placed(dial, EndReason.CARRIER_UNREACHABLE)
+
+    assert sum(contact.finished_at is not None for contact in await workers.contacts(campaign)) == 0
+    assert 3 * 6 < refused < 100  # each waits ten minutes at last
+    await workers.on_to(workers.clock.now() + timedelta(hours=1), lambda _: EndReason.NO_ANSWER)
+    assert (await workers.campaign(campaign)).calls_completed == 6
+
+
+async def test_a_cancelled_campaign_leaves_no_places_behind(
+    runtime: Runtime, viewer: Viewer, workers: Workers, clock: VirtualClock
+) -> None:
+    """Its three hundred calls had the number for the next five minutes."""
+    sales = await seeds.phone_number(runtime, viewer, calls_per_second=1)
+    campaign = await workers.new_campaign(300, phone_number_id=sales.id, max_concurrent_calls=300)
+    other = await workers.new_campaign(2, phone_number_id=sales.id, max_concurrent_calls=2)
+    await workers.work()
+
+    await workers.update(campaign, status="cancelled")
+    await workers.on_to(clock.now() + 10 * SECOND)
+
+    assert [call.phase for call in await workers.calls(other)] == [CallPhase.DIALING] * 2
+    instants = [when for when, _, _ in workers.dials]
+    assert most_within_a_second(instants) == 1
+
+
+async def test_a_number_does_not_wait_for_as_long_as_the_clock_was_set_back(
+    runtime: Runtime, viewer: Viewer, workers: Workers, clock: VirtualClock
+) -> None:
+    sales = await seeds.phone_number(runtime, viewer, calls_per_second=1)
+    await clock.advance(3_600)
+    await workers.new_campaign(1, phone_number_id=sales.id)
+    await workers.work(lambda _: EndReason.NO_ANSWER)
+
+    clock._seconds -= 3_600
+    campaign = await workers.new_campaign(1, phone_number_id=sales.id)
+    await workers.on_to(clock.now() + SECOND, lambda _: EndReason.NO_ANSWER)
+
+    assert (await workers.campaign(campaign)).calls_completed == 1

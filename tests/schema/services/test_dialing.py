@@ -303,6 +303,40 @@ async def test_an_attempt_that_the_carrier_never_heard_of_is_withdrawn(
     assert again.attempt_id == f"{row.id}.2"
 
 
+@on_both
+@pytest.mark.parametrize("refusals", [0, 1])
+async def test_a_call_is_started_only_if_a_carrier_was_told_of_it(
+    runtime: Runtime, viewer: Viewer, act: Act, row: Call, refusals: int
+) -> None:
+    """W2: a withdrawn attempt was told to nobody, one that the carrier refused was."""
+    for _ in range(refusals):
+        dial = await seeds.dialed(runtime, viewer, row)
+        await act(dialing.not_placed, dial.held, dial.attempt_id, CONGESTION, retry_after_s=0)
+    dial = await seeds.dialed(runtime, viewer, row)
+    await act(dialing.withdraw, dial.held, dial.attempt_id)
+
+    await act(calls.hang_up, row.id)
+
+    assert await told(runtime, row) == [STARTED] * refusals + [failed(EndReason.CANCELLED)]
+    assert ((await kept(runtime, row)).started_at is not None) == (refusals > 0)
+    assert [attempt.state for attempt in await attempts(runtime, row)] == [
+        *[AttemptState.REFUSED] * refusals,
+        AttemptState.WITHDRAWN,
+    ]
+
+
+async def test_what_breaks_after_a_withdrawal_was_never_told(
+    runtime: Runtime, viewer: Viewer, act: Act, row: Call
+) -> None:
+    dial = await seeds.dialed(runtime, viewer, row)
+    await act(dialing.withdraw, dial.held, dial.attempt_id)
+
+    await act(dialing.broken, await seeds.taken(runtime, row))
+
+    assert await told(runtime, row) == [failed(EndReason.INTERNAL_ERROR)]
+    assert [attempt.state for attempt in await attempts(runtime, row)] == [AttemptState.WITHDRAWN]
+
+
 @pytest.mark.parametrize("reason", [EndReason.INVALID_NUMBER, EndReason.UNALLOCATED_NUMBER, EndReason.CARRIER_REJECTED])
 async def test_a_refused_call_is_over_with_the_carrier_s_own_words(
     runtime: Runtime, viewer: Viewer, act: Act, row: Call, reason: EndReason

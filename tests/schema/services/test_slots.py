@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from schema.rules.plans import Plan
 from schema.runtime import Runtime, Viewer
 from schema.services import slots
 from schema.services.slots import Report, look_within
-from schema.tables import Dialer
+from schema.tables import Call, Delivery, Dialer
 from tests.support import seeds
 from tests.support.dialers import Workers
+from tests.support.queries import explained, statements
 from tests.support.runtime import on_both
 
 
@@ -56,3 +59,18 @@ def test_a_dialer_looks_no_later_than_it_was_told() -> None:
 
     minute = now + timedelta(seconds=60)
     assert (asleep.due_at, soon.due_at, late.due_at) == (minute, now, minute)
+
+
+@pytest.mark.parametrize("table", [Call, Delivery])
+async def test_the_oldest_due_work_is_looked_for_among_what_is_due(
+    runtime: Runtime, viewer: Viewer, table: type[Call | Delivery]
+) -> None:
+    """SQLite, which has no figures to plan by, read all hundred thousand calls of a workspace: a tenth of a second."""
+    async with runtime.transaction(viewer) as tx:
+        with statements(runtime) as sent:
+            await tx.execute(slots.oldest_due(runtime.snapshot(viewer), table))
+        asked, values = sent[-1]
+
+    plan = await explained(runtime, viewer, asked, values)
+
+    assert f"ix_{table.__tablename__}_due" in plan, plan
