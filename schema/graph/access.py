@@ -1,4 +1,4 @@
-"""Permission classes: what the viewer's key must allow, stated once on every root field (decision K2)."""
+"""Permission classes: what the viewer's key or role must allow, stated once on every root field (decision K2)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from schema.runtime import Viewer
 
 @cache
 def _permission(resource: Resource, access: Access) -> type[BasePermission]:
+    lacks = f"lacks permission to {access.value} {resource.value}"
+
     class Permission(BasePermission):
-        message = f"This API key lacks permission to {access.value} {resource.value}"
+        message = f"This API key {lacks}"
 
         @classmethod
         def require(cls, viewer: Viewer) -> None:
             if not allows(viewer.scopes, resource, access):
-                raise Forbidden(cls.message)
+                raise Forbidden(cls.message if viewer.user_id is None else f"Your role {lacks}")
 
         def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:
             self.require(info.context.viewer)
@@ -48,7 +50,7 @@ def require(field: GraphQLField, viewer: Viewer) -> None:
         permission.require(viewer)
 
 
-def require_write(resource: Resource, viewer: Viewer) -> None:
-    """For a field that changes rows of that resource only with certain arguments. Raises Forbidden."""
-    permission: Any = _permission(resource, Access.WRITE)
+def require_access(resource: Resource, access: Access, viewer: Viewer) -> None:
+    """For a field that reaches that resource only with certain arguments (decision 0010). Raises Forbidden."""
+    permission: Any = _permission(resource, access)
     permission.require(viewer)

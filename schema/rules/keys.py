@@ -1,4 +1,4 @@
-"""API keys: their shape, their checksum and what of them is kept (decision K1)."""
+"""API keys: shape, checksum and what of them is kept (decision K1), where they may be used from, rotation (K3, K4)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ import hashlib
 import re
 import secrets
 import zlib
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from schema.errors import Invalid
+from schema.rules.addresses import Address, Network, parse_network
+from schema.rules.fields import Field, Shape, instant, integer, text
+from schema.rules.scopes import scopes
+
+MAX_ALLOWED_IPS = 100
+MAX_OVERLAP_S = 86_400  # decision K4
+DEFAULT_OVERLAP_S = 86_400
+MAX_RETIRED = 10  # texts that open one key beside the newest
+OVERLAP_S = integer(0, MAX_OVERLAP_S)
 
 PREFIX = "vf_live_"
 
@@ -40,6 +55,59 @@ def digest(key: str) -> str:
 def hint(key: str) -> tuple[str, str]:
     """What people recognise a key by: its first twelve characters (`vf_live_AbCd`) and its last four."""
     return key[:_HINT_LENGTH], key[-4:]
+
+
+def allowed_ips(value: Any, name: str) -> list[str]:
+    """Addresses and CIDR ranges, each once, written in one way. Raises Invalid (decision K3)."""
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise Invalid(f"{name} must be a list of IP addresses and CIDR ranges")
+    if not value:
+        raise Invalid(f"{name} must not be empty: null allows every address")
+    if len(value) > MAX_ALLOWED_IPS:
+        raise Invalid(f"{name} must have at most {MAX_ALLOWED_IPS} entries")
+    return list(dict.fromkeys(_written(parse_network(item.strip(), name)) for item in value))
+
+
+KEY = Shape(
+    name=Field(text(1, 100), required=True),
+    expires_at=Field(instant, nullable=True),
+    scopes=Field(scopes, nullable=True),
+    allowed_ips=Field(allowed_ips, nullable=True),
+)
+
+
+def may_be_used_from(address: Address | None, allowed: Sequence[str] | None) -> bool:
+    """Whether a key with that allowlist may; None is no allowlist, and an unknown address is on none (decision K3)."""
+    if allowed is None:
+        return True
+    return address is not None and any(address in network for network in _networks(tuple(allowed)))
+
+
+def is_within(inner: Sequence[str] | None, outer: Sequence[str] | None) -> bool:
+    """Whether every address that `inner` allows is allowed by one entry of `outer`."""
+    if outer is None:
+        return True
+    return inner is not None and all(
+        any(_contains(there, here) for there in _networks(tuple(outer))) for here in _networks(tuple(inner))
+    )
+
+
+def overlap(seconds: int) -> timedelta:
+    """How long the old text stays good after a rotation: 0 to 24 hours (decision K4). Raises Invalid."""
+    return timedelta(seconds=OVERLAP_S(seconds, "overlapSeconds"))
+
+
+@lru_cache(maxsize=1024)
+def _networks(allowed: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(parse_network(item, "allowedIps") for item in allowed)
+
+
+def _contains(outer: Network, inner: Network) -> bool:
+    return outer.version == inner.version and inner.subnet_of(outer)  # type: ignore[arg-type]  # the same version
+
+
+def _written(network: Network) -> str:
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
 
 
 def _checksum(body: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from schema.rules.audit import Action, Actor
+from schema.rules.audit import AUDIT_LIMIT, Action, Actor
 from schema.runtime import Reads, Transaction
 from schema.services.paging import Page, newest_first, page
 from schema.tables import AuditEntry
@@ -17,8 +17,13 @@ def note(
     subject_id: str,
     subject_name: str | None = None,
     changes: Mapping[str, tuple[Any, Any]] | None = None,
+    *,
+    workspace_id: str | None = None,
 ) -> None:
-    """Record what the transaction's viewer does. `changes`: before and after of each field, JSON values, no secrets."""
+    """Record what the transaction's viewer does. `changes`: before and after of each field, JSON values, no secrets.
+
+    `workspace_id` is for transactions without a viewer, in which the system acts.
+    """
     viewer = tx.viewer
     actor, actor_id = Actor.SYSTEM, None
     if viewer is not None and viewer.user_id is not None:
@@ -28,7 +33,7 @@ def note(
     tx.add(
         AuditEntry(
             id=tx.new_id(),
-            workspace_id=tx.workspace_id,
+            workspace_id=workspace_id or tx.workspace_id,
             action=action,
             actor=actor,
             actor_id=actor_id,
@@ -42,8 +47,6 @@ def note(
     )
 
 
-async def list_page(tx: Reads, *, limit: int | None = None, offset: int | None = None) -> Page[AuditEntry]:
-    """The workspace's audit log, newest first, 50 at a time unless told."""
-    return await page(
-        tx, tx.select(AuditEntry), order=newest_first(AuditEntry), limit=50 if limit is None else limit, offset=offset
-    )
+async def list_page(tx: Reads, *, limit: int = AUDIT_LIMIT, offset: int | None = None) -> Page[AuditEntry]:
+    """The workspace's audit log, newest first."""
+    return await page(tx, tx.select(AuditEntry), order=newest_first(AuditEntry), limit=limit, offset=offset)
