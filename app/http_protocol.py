@@ -6,7 +6,9 @@ import secrets
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.graphql import PATH
 from app.responses import error_response
+from app.websocket.server_protocol import is_handshake
 from schema.errors import ErrorCode
 
 
@@ -15,6 +17,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing: the request's own log line says what was answered, and no library is missing."""
+
+    def _should_upgrade(self) -> bool:
+        """To a WebSocket at its one address; any other request to upgrade is answered like a request."""
+        at_address = self.url.partition(b"?")[0] == PATH.encode() and self.scope["method"] == "GET"
+        return at_address and super()._should_upgrade() and is_handshake(self.headers)
 
     def send_400_response(self, msg: str) -> None:
         headers = {"Connection": "close", "X-Request-Id": secrets.token_hex(16)}

@@ -16,14 +16,18 @@ from app.body_limit import BodyLimit, CloseUnread
 from app.exceptions import EXCEPTION_HANDLERS, CatchExceptions
 from app.graphql import graphql_routes
 from app.health import Check, health_routes
+from app.host_limit import FILE, HostRateLimiter
 from app.metrics import CountRequests, Metrics
 from app.openapi import openapi_route
 from app.pages import page_routes
-from app.rate_limit import LocalRateLimiter, RateLimiter, RedisRateLimiter
+from app.rate_limit import WINDOW_S, RateLimiter, RedisRateLimiter
 from app.recordings import recording_routes
 from app.request_id import RequestId
 from app.rest.adapter import compile_endpoints, rest_routes
 from app.rest.routes import CSV, PREFIX, ROUTES
+from app.sessions import session_routes
+from app.sign_in_limits import QUARTER_S
+from app.websocket.route import websocket_routes
 from schema import migrations
 from schema.rules.contact_import import MAX_BYTES
 from schema.runtime import Runtime
@@ -41,14 +45,15 @@ def create_app(
 ) -> Starlette:
     """The ASGI application over `runtime`, which must be of the event loop that serves it and is closed with it.
 
-    `limiter` None counts in Redis if the settings name one, else in this process. `metrics` may hold the figures of
-    others, `checks` add to `/readyz` (the queue); the database and its migrations are checked already. Raises
-    OperationError, RouteError, DescriptionError or TypeError when the REST table does not fit the schema. Serve it with
-    uvicorn's `proxy_headers=False` (decision K3), `log_config=None` and `access_log=False`.
+    `limiter` None counts in Redis if the settings name one, else in a file for this host. `metrics` may hold the
+    figures of others, `checks` add to `/readyz` (the queue); the database and its migrations are checked already.
+    Raises OperationError, RouteError, DescriptionError or TypeError when the REST table does not fit the schema. Serve
+    it with uvicorn's `proxy_headers=False` (decision K3), `log_config=None` and `access_log=False`.
     """
     settings = runtime.settings
     endpoints = compile_endpoints()
     counting = limiter or _limiter(runtime)
+    quarters = _limiter(runtime, QUARTER_S)
     figures = metrics or Metrics()
     ready = {"database": _database_check(runtime), "migrations": _migrations_check(runtime), **(checks or {})}
 
@@ -58,6 +63,7 @@ def create_app(
             yield
         finally:
             await counting.close()
+            await quarters.close()
             await runtime.close()
 
     app = Starlette(
@@ -65,6 +71,8 @@ def create_app(
             *rest_routes(endpoints),
             openapi_route(settings, endpoints),
             *graphql_routes(),
+            *websocket_routes(runtime, counting),
+            *session_routes(runtime, counting, quarters),
             *recording_routes(runtime),
             *health_routes(ready),
             figures.route(),
@@ -83,6 +91,7 @@ def create_app(
                 limiter=counting,
                 prefixes=(PREFIX, "/graphql"),
                 public=PUBLIC,
+                with_sessions=("/graphql",),
                 trusted_proxies=settings.trusted_proxies,
             ),
             Middleware(BodyLimit, larger={PREFIX + route.path: MAX_BYTES for route in ROUTES if route.body == CSV}),
@@ -94,9 +103,12 @@ def create_app(
     return app
 
 
-def _limiter(runtime: Runtime) -> RateLimiter:
+def _limiter(runtime: Runtime, window_s: int = WINDOW_S) -> RateLimiter:
     url = runtime.settings.redis_url
-    return RedisRateLimiter(url.get_secret_value(), runtime.clock) if url else LocalRateLimiter(runtime.clock)
+    of_host = HostRateLimiter(runtime.settings.data / FILE, runtime.clock, window_s=window_s)
+    if url is None:
+        return of_host
+    return RedisRateLimiter(url.get_secret_value(), runtime.clock, window_s=window_s, fallback=of_host)
 
 
 def _database_check(runtime: Runtime) -> Check:

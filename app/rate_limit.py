@@ -23,6 +23,7 @@ from schema.clock import Clock
 log = structlog.get_logger("voxforge.rate_limit")
 
 WINDOW_S = 60
+"""How long a window is, unless a limiter is made for longer ones: seconds that divide an hour."""
 FAILED_AUTHENTICATIONS = 20
 """Failed authentications a minute and client address (decision K5)."""
 
@@ -64,14 +65,22 @@ class RateLimiter(Protocol):
         """Let go of connections."""
 
 
+class Fallback(RateLimiter, Protocol):
+    """Counts when Redis cannot; `local` holds what this process has seen counted, by either."""
+
+    local: LocalRateLimiter
+
+
 class LocalRateLimiter:
     """Counts in this process, on its event loop. Of more than `most_keys` the least recently counted are forgotten."""
 
-    def __init__(self, clock: Clock, *, most_keys: int = 50_000) -> None:
+    def __init__(self, clock: Clock, *, most_keys: int = 50_000, window_s: int = WINDOW_S) -> None:
         self._clock = clock
+        self._window_s = window_s
         self._most_keys = most_keys
         self._window = 0
         self._used: dict[str, int] = {}
+        self.local: LocalRateLimiter = self
 
     async def hit(self, key: str, limit: int | None, cost: int = 1) -> Usage:
         return self.count(key, limit, cost)
@@ -83,8 +92,8 @@ class LocalRateLimiter:
         """As `hit`, without waiting."""
         now = self._clock.now().timestamp()
         if limit is None:
-            return _usage(now, None, 0, allowed=True)
-        window = int(now // WINDOW_S)
+            return usage_at(now, None, 0, self._window_s, allowed=True)
+        window = int(now // self._window_s)
         used = self.known(window, key)
         allowed = used + max(cost, 1) <= limit
         if allowed and cost:
@@ -92,7 +101,7 @@ class LocalRateLimiter:
             if window < self._window:  # the clock was set back
                 self._window = 0
             self.note(window, key, used)
-        return _usage(now, limit, used, allowed=allowed)
+        return usage_at(now, limit, used, self._window_s, allowed=allowed)
 
     def known(self, window: int, key: str) -> int:
         """What is known to be counted for `key` in that window."""
@@ -144,7 +153,9 @@ class _Hit:
 
 
 class RedisRateLimiter:
-    """Counts in Redis, for all processes together; without Redis, for `cool_down_s` at a time, in this process.
+    """Counts in Redis, for all processes together; without Redis, for `cool_down_s` at a time, in `fallback`.
+
+    That is this process if none is given.
 
     One question to Redis is under way at a time, and the hits that come meanwhile are the next. A hit waits for Redis
     hardly longer than `timeout_s`; while Redis is away only one hit in each cool-down does.
@@ -158,13 +169,17 @@ class RedisRateLimiter:
         prefix: str = "voxforge:rate",
         timeout_s: float = 0.25,
         cool_down_s: float = 1.0,
+        window_s: int = WINDOW_S,
+        fallback: Fallback | None = None,
     ) -> None:
         self._redis = Redis.from_url(
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
         )
         self._script = self._redis.register_script(_COUNT)
         self._clock = clock
-        self._local = LocalRateLimiter(clock)
+        self._fallback = fallback or LocalRateLimiter(clock, window_s=window_s)
+        self._local = self._fallback.local
+        self._window_s = window_s
         self._prefix = prefix
         self._timeout_s = timeout_s
         self._cool_down_s = cool_down_s
@@ -177,24 +192,25 @@ class RedisRateLimiter:
             return self._local.count(key, None)
         if self._away_until is not None:
             if self._clock.monotonic() < self._away_until:
-                return self._local.count(key, limit, cost)
+                return await self._fallback.hit(key, limit, cost)
             self._away_until = self._clock.monotonic() + self._cool_down_s  # this hit tries; the others do not wait
         now = self._clock.now().timestamp()
         answer: asyncio.Future[tuple[int, bool]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Hit(int(now // WINDOW_S), key, limit, cost, answer))
+        self._waiting.append(_Hit(int(now // self._window_s), key, limit, cost, answer))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask_for_all())
         try:
             used, allowed = await answer
         except _RedisAway:
-            return self._local.count(key, limit, cost)
-        return _usage(now, limit, used, allowed=allowed)
+            return await self._fallback.hit(key, limit, cost)
+        return usage_at(now, limit, used, self._window_s, allowed=allowed)
 
     async def close(self) -> None:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
         await self._redis.aclose()
+        await self._fallback.close()
 
     async def _ask_for_all(self) -> None:
         hits: list[_Hit] = []
@@ -214,7 +230,7 @@ class RedisRateLimiter:
 
     async def _ask(self, hits: Sequence[_Hit]) -> None:
         names = [f"{self._prefix}:{hit.window}:{hit.key}" for hit in hits]
-        numbers = [3 * WINDOW_S]
+        numbers = [3 * self._window_s]
         for hit in hits:
             numbers += [hit.cost, hit.limit, self._local.known(hit.window, hit.key)]
         async with asyncio.timeout(self._timeout_s):
@@ -226,7 +242,7 @@ class RedisRateLimiter:
 
     def _is_away(self, error: Exception) -> None:
         if self._away_until is None:
-            log.warning("Redis is away: rate limits count per process until it is back", error=type(error).__name__)
+            log.warning("Redis is away: rate limits count per host until it is back", error=type(error).__name__)
         self._away_until = self._clock.monotonic() + self._cool_down_s
 
     def _is_back(self) -> None:
@@ -235,7 +251,8 @@ class RedisRateLimiter:
             self._away_until = None
 
 
-def _usage(now: float, limit: int | None, used: int, *, allowed: bool) -> Usage:
-    reset = (int(now // WINDOW_S) + 1) * WINDOW_S
+def usage_at(now: float, limit: int | None, used: int, window_s: int, *, allowed: bool) -> Usage:
+    """What a key has left at that instant, having used so much of its window."""
+    reset = (int(now // window_s) + 1) * window_s
     remaining = max(0, limit - used) if limit is not None else 0
     return Usage(limit, remaining, reset, allowed, 0 if allowed else max(1, ceil(reset - now)))

@@ -13,6 +13,7 @@ HIDDEN = "[redacted]"
 _SHAPES = re.compile(
     r"(?P<key>vf_live_)[A-Za-z0-9]+"
     r"|(?P<secret>whsec_)[A-Za-z0-9+/=_-]+"
+    r"|(?P<session>vf_session_)[A-Za-z0-9_-]+"
     # scheme://user:password@host
     r"|(?P<url>\b[a-z][a-z0-9+.-]{0,30}://[^\s:/?#@]{0,100}:)\S{1,300}(?=@)"
     # Bearer …, Basic … (the word "basic" before an ordinary one is not that)
@@ -22,7 +23,19 @@ _SHAPES = re.compile(
     r"\\?['\"]?\s*[:=]\s*\\?)(?:(?:bearer|basic|digest|token)\s+)?(?:'[^']*'|\"[^\"]*\"|[^\s,;&)}\]'\"]+)",
     re.IGNORECASE,
 )
-_HINTS = ("vf_live_", "whsec_", "://", "bearer", "basic", "passw", "secret", "key", "token", "authorization")
+_HINTS = (
+    "vf_live_",
+    "whsec_",
+    "vf_session_",
+    "://",
+    "bearer",
+    "basic",
+    "passw",
+    "secret",
+    "key",
+    "token",
+    "authorization",
+)
 """Text in lower case without any of these has nothing to hide: a look that is ten times cheaper than the search."""
 _NAMES = re.compile(
     r"authorization|cookie|password|passwd|secret|token|api[_-]?key|signature|credential|dsn|database_url|redis_url",

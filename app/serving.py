@@ -20,6 +20,7 @@ from app.failure import Failure
 from app.http_protocol import HttpProtocol
 from app.stopping import REQUESTS_GRACE_S, WORK_GRACE_S, Stopping
 from app.supervisor import FAILED_TO_START
+from app.websocket.server_protocol import OPTIONS as WEBSOCKET
 from app.working import Unit, bell_of, open_unit
 from schema.runtime import Runtime
 from schema.settings import Settings
@@ -119,7 +120,7 @@ def _configured(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=HttpProtocol,
-        ws="none",  # an upgrade is answered like any request, in the envelope
+        **WEBSOCKET,
         lifespan="on",
         log_config=None,
         log_level="warning",  # we say ourselves that we start and stop

@@ -28,8 +28,8 @@ def print_welcome(seed: Seed, settings: Settings, address: str) -> None:
     parts = [
         ("VoxForge is set up. Keep this: it is shown only now.", ""),
         ("Dashboard", f"{settings.public_base}/   (a plain page for now: the dashboard comes with a later version)"),
-        ("Sign in", f"{seed.owner}   (for the dashboard to come)"),
-        ("Password", f"{seed.password}   (works once, then you choose another)"),
+        ("Sign in", f"{seed.owner}   (POST /session, until the dashboard is there)"),
+        ("Password", f"{seed.password}   (to begin with: nothing works with it until you have chosen another)"),
         ("API key", seed.api_key),
         ("", ""),
         (f"Place a call from {seed.phone_number} to {seed.callee}, in the sandbox, where nothing costs anything:", ""),

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     webhook_timeout: float = Field(default=10.0, gt=0, le=60)
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     webhook_allow_http: bool = False
+    webhook_log_days: int = Field(default=30, ge=1, le=3_650)
+    graphql_introspection: bool = True
     log_format: Literal["pretty", "json"] | None = None
     sqlite_synchronous: Literal["normal", "full"] = "normal"
 

@@ -11,7 +11,7 @@ import dramatiq
 from schema.bell import Bell
 from schema.clock import Clock, SystemClock
 from schema.settings import Settings
-from workers import calls, dialers, webhooks
+from workers import calls, dialers, retention, webhooks
 from workers.broker import broker
 from workers.stage import Stage
 
@@ -26,7 +26,9 @@ class Unit:
 
     def __init__(self, settings: Settings, *, bell: Bell, clock: Clock | None = None, threads: int = _THREADS) -> None:
         performers = [webhooks.Deliveries, calls.Calls, dialers.Dialers]
-        self._stage = Stage(settings, clock or SystemClock(), bell, performers, failed=_end_process)
+        self._stage = Stage(
+            settings, clock or SystemClock(), bell, performers, chores=[retention.keep], failed=_end_process
+        )
         poll_ms = POLL_EMBEDDED_MS if settings.embedded else POLL_WITH_BELL_MS
         self._worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=poll_ms)
 

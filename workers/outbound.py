@@ -7,6 +7,7 @@ What it promises (decisions W4, W6, W7, W8):
 - Redirects, cookies, proxies of the environment and compressed answers play no part.
 - An answer is read to its end, because W4 counts the body, but only `EXCERPT_BYTES` of it are kept. One that is still
   coming after `READ_BYTES` is given up as if it had not ended in time; of a failure's answer only the excerpt is read.
+  What else a receiver can send without end is bounded in `workers.wire`.
 - A name server that never answers holds a thread of its own, not one that others wait for.
 """
 
@@ -19,10 +20,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from ipaddress import ip_address
 from typing import Any, Self
 from weakref import WeakSet
@@ -34,15 +34,19 @@ from yarl import URL
 from schema.errors import Invalid
 from schema.rules.addresses import Network, check_url, may_connect
 from schema.rules.webhooks import ErrorClass, is_success
+from workers.wire import HEAD_BYTES, Connector, EndlessAnswer, EndlessHead
 
 EXCERPT_BYTES = 16 * 1024
-READ_BYTES = 16 * 1024 * 1024
+READ_BYTES = 1024 * 1024
+
+_UNREAD_BYTES = 16 * 1024  # twice of it may wait to be read before the receiver must
 
 # Node and uvicorn close idle connections after 5 s; we stop using ours earlier, or a request would meet the close.
 _KEEP_ALIVE_S = 4.0
 # With this many sockets open, further connections are closed after one request: idle ones must not use up descriptors.
 _KEPT_SOCKETS = 256
-_LARGE_BODY = 1024 * 1024
+_LARGE_BODY = 256 * 1024
+_PIECE = 64 * 1024
 _LOOKUPS_AT_ONCE = 64
 _ADDRESSES_OF_A_NAME = 8
 
@@ -76,10 +80,6 @@ class _Blocked(OSError):
 
     def __init__(self) -> None:
         super().__init__(errno.EACCES, "blocked")
-
-
-class _Endless(Exception):
-    """The answer went on past `READ_BYTES`."""
 
 
 def system_lookup(host: str, port: int) -> list[str]:
@@ -143,7 +143,7 @@ class Outbound:
                 status, excerpt, truncated = await self._exchange(URL(target, encoded=True), body, headers)
         except TimeoutError:
             return failed(ErrorClass.TIMEOUT, f"no complete answer within {self._timeout_s:g} s")
-        except _Endless:
+        except EndlessAnswer:
             return failed(ErrorClass.TIMEOUT, f"the answer did not end within {READ_BYTES >> 20} MiB")
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as failure:
             # RuntimeError is uvloop's word for some failures of sockets, and Python's for a thread that cannot start.
@@ -151,11 +151,10 @@ class Outbound:
         return Answer(status, None, None, excerpt, truncated, _milliseconds_since(started))
 
     async def _exchange(self, url: URL, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes, bool]:
-        # As bytes, a large body would be written in one go, and aiohttp warns of it.
-        data = body if len(body) < _LARGE_BODY else BytesIO(body)
-        request = self._session().post(
-            url, data=data, headers={"Accept-Encoding": "identity", **headers}, allow_redirects=False
-        )
+        # As bytes, a large body is written in one go: of one that the receiver does not read, a copy would be kept.
+        data = body if len(body) < _LARGE_BODY else _pieces(body)
+        own = {"Accept-Encoding": "identity", "Content-Length": str(len(body))}
+        request = self._session().post(url, data=data, headers={**own, **headers}, allow_redirects=False)
         async with request as response:
             excerpt, read = bytearray(), 0
             async for chunk in response.content.iter_any():
@@ -166,7 +165,7 @@ class Outbound:
                     break
                 if read > READ_BYTES:
                     response.close()
-                    raise _Endless
+                    raise EndlessAnswer
             return response.status, bytes(excerpt), read > EXCERPT_BYTES
 
     def _session(self) -> aiohttp.ClientSession:
@@ -179,7 +178,7 @@ class Outbound:
 
     def _new_session(self, *, keep: bool) -> aiohttp.ClientSession:
         reuse: dict[str, Any] = {"keepalive_timeout": _KEEP_ALIVE_S} if keep else {"force_close": True}
-        connector = aiohttp.TCPConnector(
+        connector = Connector(
             limit=0,
             ssl=self._ssl or True,
             resolver=_Resolver(self._lookup, self._allow_networks),
@@ -191,6 +190,7 @@ class Outbound:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),  # none: `post` has one deadline, which aiohttp's rounding up would stretch
             auto_decompress=False,
+            read_bufsize=_UNREAD_BYTES,
             trust_env=False,
         )
 
@@ -265,6 +265,11 @@ class _Resolver(AbstractResolver):
         return await answer
 
 
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE]
+
+
 def _explain(failure: Exception) -> tuple[ErrorClass, str]:
     """The class and a sentence of our own: an exception's text may hold addresses, headers or objects of Python's."""
     match failure:
@@ -277,6 +282,8 @@ def _explain(failure: Exception) -> tuple[ErrorClass, str]:
         case aiohttp.ClientSSLError() | ssl.SSLError():
             reason = getattr(failure, "reason", None) or getattr(getattr(failure, "os_error", None), "reason", None)
             return ErrorClass.TLS, f"TLS failed: {(reason or 'handshake failure').replace('_', ' ').lower()}"
+        case EndlessHead():
+            return ErrorClass.CONNECT, f"the headers of the answer did not end within {HEAD_BYTES >> 10} KiB"
         case aiohttp.ClientResponseError():
             return ErrorClass.CONNECT, "the answer is not HTTP"
         case aiohttp.ClientPayloadError():

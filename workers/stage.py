@@ -54,6 +54,10 @@ MakePerformer = Callable[[Runtime, Callable[[int], None]], Performer]
 """From a runtime of the stage's loop and `done(places)`; `done(0)` asks for another look at the queue."""
 
 
+Chore = Callable[[Runtime], Coroutine[Any, Any, None]]
+"""What is done now and then and waits for no row: runs until it is cancelled, and raises nothing."""
+
+
 class Places:
     """How many rows of one queue may be worked on at once, counted across threads."""
 
@@ -90,7 +94,7 @@ class Places:
 class Stage:
     """Runs performers; `start` raises what keeps them from starting, `stop` leaves no row leased.
 
-    `failed` is called, on the stage's thread, when it ends although nobody stopped it.
+    `chores` run beside them. `failed` is called, on the stage's thread, when it ends although nobody stopped it.
     """
 
     def __init__(
@@ -100,12 +104,14 @@ class Stage:
         bell: Bell,
         performers: Sequence[MakePerformer],
         *,
+        chores: Sequence[Chore] = (),
         failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._bell = bell
         self._makers = performers
+        self._chores = chores
         self._failed = failed
         self._performers: dict[str, Performer] = {}
         self._places: dict[str, Places] = {}
@@ -149,6 +155,7 @@ class Stage:
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self.runtime = Runtime.open(self._settings, clock=self._clock, bell=self._bell)
+        chores: list[asyncio.Task[None]] = []
         try:
             for make in self._makers:
                 places = Places()
@@ -156,10 +163,14 @@ class Stage:
                 places.free = performer.places
                 self._performers[performer.queue] = performer
                 self._places[performer.queue] = places
+            chores += [asyncio.create_task(chore(self.runtime)) for chore in self._chores]
             self._ready.set()
             await self._stopping.wait()
             await asyncio.gather(*(one.close(self._stop_timeout_s) for one in self._performers.values()))
         finally:
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
             await self.runtime.close()
 
     def _rung(self, queue: str) -> None:

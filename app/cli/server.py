@@ -86,12 +86,6 @@ def _serve_many(workers: int, settings: Settings, listener: socket.socket, stopp
     from app.serving import serve_process
     from app.supervisor import Supervisor
 
-    if settings.redis_url is None:
-        typer.echo(
-            "Warning: without VOXFORGE_REDIS_URL each process counts requests for itself, "
-            f"so a key may send up to {workers} times what its plan allows.",
-            err=True,
-        )
     with tempfile.TemporaryDirectory(prefix="voxforge-metrics-") as figures:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", figures)  # where the processes add their figures up
         supervisor = Supervisor("serve", workers, serve_process, settings, listener)

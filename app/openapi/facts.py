@@ -130,6 +130,10 @@ _PARTS: Mapping[str, Mapping[str, Schema]] = {
     "CreateCampaignInput": {"contactIds": _MANY},
     "EnrolContactsInput": {"contactIds": _MANY, "contacts": _MANY, "all": {"description": "All that there are."}},
     "RotateWebhookSecretInput": {"overlapSeconds": {**keywords(OVERLAP_S), "default": DEFAULT_OVERLAP_S}},
+    "RecoverDeliveriesInput": {
+        "since": {"description": "The first instant of what was missed: not in the future, and no older than the log."},
+        "until": {"description": "The last, inclusive; now unless told."},
+    },
     "TestWebhookEndpointInput": {"event": {"default": EventType.CALL_ENDED.value}},
 }
 _WHOLE: Mapping[str, Schema] = {

@@ -32,6 +32,7 @@ from app.rest.query import query_parameters, read_query
 from app.rest.routes import CSV, PREFIX, ROUTES, Route
 from app.rest.wire import writer
 from schema.errors import ErrorCode, Invalid
+from schema.graph.access import require
 from schema.graph.context import Context
 from schema.graph.execution import Operation, compile_operations
 from schema.graph.idempotency import Keyed
@@ -69,10 +70,11 @@ class Endpoint:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request. Raises the domain's errors; `app.exceptions` answers those."""
+        context = context_of(request)
+        require(self.operation.root.definition, context.viewer)  # before a body of 25 MiB is read for nothing
         key = sent_key(request.scope) if self.takes_key else None
         sent = self._sent(request)
         variables = await self._variables(request, sent)
-        context = context_of(request)
         if key is None:
             return await self._respond(request, context, sent, variables)
         place = (self.route.path, *(str(variables[name]) for name in self.path))

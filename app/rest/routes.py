@@ -69,4 +69,5 @@ ROUTES = (
     Route("GET", "/webhooks/{id}/deliveries", "ListDeliveries", page=True),
     Route("POST", "/webhooks/{id}/test", "TestWebhook", 201, location="/webhooks/deliveries"),
     Route("POST", "/webhooks/{id}/rotate-secret", "RotateWebhookSecret"),
+    Route("POST", "/webhooks/{id}/recover", "RecoverDeliveries"),
 )

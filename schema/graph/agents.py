@@ -12,6 +12,7 @@ from schema.graph.context import Info
 from schema.graph.inputs import given
 from schema.graph.paging import Page
 from schema.graph.scalars import AgentTool, DateTime
+from schema.rules.paging import LIMIT
 from schema.rules.scopes import Resource
 from schema.services import agents
 
@@ -63,7 +64,7 @@ class AgentQueries:
     @strawberry.field(
         graphql_type=Page[Agent], permission_classes=reads(Resource.AGENTS), description="Agents, newest first."
     )
-    async def agents(self, info: Info, limit: int | None = None, offset: int | None = None) -> Any:
+    async def agents(self, info: Info, limit: int | None = LIMIT, offset: int | None = None) -> Any:
         return await agents.list_page(info.context.read(), limit=limit, offset=offset)
 
     @strawberry.field(graphql_type=Agent | None, permission_classes=reads(Resource.AGENTS), description="One agent.")

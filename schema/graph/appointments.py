@@ -14,6 +14,7 @@ from schema.graph.context import Info
 from schema.graph.inputs import given
 from schema.graph.paging import Page
 from schema.graph.scalars import AppointmentStatus, DateOrDateTime, DateTime
+from schema.rules.paging import LIMIT
 from schema.rules.scopes import Resource
 from schema.services import appointments
 from schema.tables import Appointment as AppointmentRow
@@ -72,7 +73,7 @@ class AppointmentQueries:
         self,
         info: Info,
         *,
-        limit: int | None = None,
+        limit: int | None = LIMIT,
         offset: int | None = None,
         status: AppointmentStatus | None = None,
         contact_id: strawberry.ID | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 import strawberry
@@ -27,8 +28,9 @@ from schema.graph.scalars import (
     Sentiment,
     WaitReason,
 )
+from schema.rules.paging import CALLS_LIMIT
 from schema.rules.scopes import Resource
-from schema.services import calls, recordings
+from schema.services import calls, recordings, watching
 from schema.tables import Agent as AgentRow
 from schema.tables import Call as CallRow
 from schema.tables import Campaign as CampaignRow
@@ -141,7 +143,7 @@ class CallQueries:
         self,
         info: Info,
         *,
-        limit: int | None = None,
+        limit: int = CALLS_LIMIT,
         offset: int | None = None,
         status: CallStatus | None = None,
         agent_id: strawberry.ID | None = None,
@@ -183,3 +185,15 @@ class CallMutations:
     async def hang_up_call(self, info: Info, id: strawberry.ID) -> Any:
         async with info.context.write() as tx:
             return await calls.hang_up(tx, id)
+
+
+@strawberry.type
+class CallSubscriptions:
+    @strawberry.subscription(
+        graphql_type=Call,
+        permission_classes=reads(Resource.CALLS),
+        description="A call as it is now, and after everything that changes it; ends after its final state.",
+    )
+    async def call_changed(self, info: Info, id: strawberry.ID) -> AsyncGenerator[Any, None]:
+        async for row in watching.states(info.context.runtime, info.context.viewer, id):
+            yield row

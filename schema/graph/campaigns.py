@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import Maybe
 
-from schema.graph.access import reads, writes
+from schema.graph.access import reads, require_access, writes
 from schema.graph.agents import Agent
 from schema.graph.contacts import Contact, CreateContactInput
 from schema.graph.context import Info
@@ -15,7 +15,9 @@ from schema.graph.inputs import given
 from schema.graph.paging import Page
 from schema.graph.phone_numbers import PhoneNumber
 from schema.graph.scalars import CampaignContactStatus, CampaignStatus, DateTime, EndReason, WaitReason
-from schema.rules.scopes import Resource
+from schema.rules.campaigns import shown
+from schema.rules.paging import CONTACTS_LIMIT, LIMIT
+from schema.rules.scopes import Access, Resource
 from schema.services import campaigns, enrolment, gate
 from schema.services import preflight as preflights
 from schema.tables import Agent as AgentRow
@@ -42,9 +44,9 @@ class RetryPolicy:
 class CampaignContact:
     id: strawberry.ID
     contact_id: strawberry.ID
-    status: CampaignContactStatus
-    attempts: int = strawberry.field(description="How often it has been called, or is being called.")
-    next_attempt_at: DateTime | None = strawberry.field(description="When a contact that waits is called.")
+    next_attempt_at: DateTime | None = strawberry.field(
+        description="When a contact that waits for an instant is called; null while it waits for something else."
+    )
     waiting_for: WaitReason | None = strawberry.field(description="Why a contact that waits is not called now.")
     end_reason: EndReason | None = strawberry.field(
         description="How its last call ended, or why the dial gate refused to call it."
@@ -52,9 +54,26 @@ class CampaignContact:
     finished_at: DateTime | None
     created_at: DateTime
 
+    @strawberry.field(
+        description="`WAITING`, too, while its call is held back: by a pause, say, or by hours, limits or the carrier."
+    )
+    def status(self, root: strawberry.Parent[CampaignContactRow]) -> CampaignContactStatus:
+        return _shown(root)[0]
+
+    @strawberry.field(
+        description="How often it has been called, or is being called. A call that is held back does not count before "
+        "it is dialed."
+    )
+    def attempts(self, root: strawberry.Parent[CampaignContactRow]) -> int:
+        return _shown(root)[1]
+
     @strawberry.field(graphql_type=Contact | None, permission_classes=reads(Resource.CONTACTS))
     async def contact(self, info: Info, root: strawberry.Parent[CampaignContactRow]) -> Any:
         return await info.context.row(ContactRow, root.contact_id)
+
+
+def _shown(row: CampaignContactRow) -> tuple[CampaignContactStatus, int]:
+    return shown(row.status, row.attempts, row.waiting_for)
 
 
 @strawberry.type(description="Contacts of a campaign, each counted once, by what the dial gate would say.")
@@ -197,7 +216,7 @@ class CampaignQueries:
         description="Campaigns, newest first.",
     )
     async def campaigns(
-        self, info: Info, limit: int | None = None, offset: int | None = None, status: CampaignStatus | None = None
+        self, info: Info, limit: int | None = LIMIT, offset: int | None = None, status: CampaignStatus | None = None
     ) -> Any:
         return await campaigns.list_page(info.context.read(), limit=limit, offset=offset, status=status)
 
@@ -216,7 +235,7 @@ class CampaignQueries:
         self,
         info: Info,
         campaign_id: Annotated[strawberry.ID, strawberry.argument(name="id")],
-        limit: int | None = None,
+        limit: int = CONTACTS_LIMIT,
         offset: int | None = None,
     ) -> Any:
         return await campaigns.enrolled_page(info.context.read(), campaign_id, limit=limit, offset=offset)
@@ -243,10 +262,15 @@ class CampaignMutations:
     @strawberry.mutation(
         graphql_type=Enrolment,
         permission_classes=writes(Resource.CAMPAIGNS),
-        description="Enrol up to 10,000 contacts, by id or by number, or all that there are.",
+        description="Enrol up to 10,000 contacts, by id or by number, or all that there are. New contacts take "
+        "a key that may write contacts, too, and all of them one that may read contacts.",
     )
     async def enrol_contacts(self, info: Info, id: strawberry.ID, input: EnrolContactsInput) -> Any:
         sent = given(input)
         ids, new, is_all = sent.get("contact_ids", ()), sent.get("contacts", ()), sent.get("all", False)
+        if new:
+            require_access(Resource.CONTACTS, Access.WRITE, info.context.viewer)
+        if is_all:
+            require_access(Resource.CONTACTS, Access.READ, info.context.viewer)
         people = await enrolment.checked(ids, new, is_all=is_all)
         return await enrolment.enrol(info.context.write, id, people)

@@ -6,11 +6,11 @@ from typing import Any
 
 import strawberry
 
-from schema.graph.access import require_write, writes
+from schema.graph.access import require_access, writes
 from schema.graph.context import Info
 from schema.graph.scalars import ImportMode
 from schema.rules.contact_import import MAX_ERRORS, MAX_ROWS
-from schema.rules.scopes import Resource
+from schema.rules.scopes import Access, Resource
 from schema.services.contact_import import import_contacts
 
 
@@ -59,7 +59,7 @@ class ContactImportMutations:
     ) -> Any:
         context = info.context
         if campaign_id is not None:
-            require_write(Resource.CAMPAIGNS, context.viewer)
+            require_access(Resource.CAMPAIGNS, Access.WRITE, context.viewer)
         return await import_contacts(
             context.read(), context.write, csv, mode=mode, dry_run=dry_run, campaign_id=campaign_id
         )

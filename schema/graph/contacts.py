@@ -12,6 +12,7 @@ from schema.graph.context import Info
 from schema.graph.inputs import given
 from schema.graph.paging import Page
 from schema.graph.scalars import DateTime, DoNotCallSource, JSONObject
+from schema.rules.paging import CONTACTS_LIMIT, LIMIT
 from schema.rules.scopes import Resource
 from schema.services import contacts, do_not_call
 
@@ -73,7 +74,7 @@ class ContactQueries:
         description="Contacts, newest first, a hundred at a time unless told.",
     )
     async def contacts(
-        self, info: Info, limit: int | None = None, offset: int | None = None, phone_number: str | None = None
+        self, info: Info, limit: int = CONTACTS_LIMIT, offset: int | None = None, phone_number: str | None = None
     ) -> Any:
         return await contacts.list_page(info.context.read(), limit=limit, offset=offset, phone_number=phone_number)
 
@@ -88,7 +89,7 @@ class ContactQueries:
         permission_classes=reads(Resource.CONTACTS),
         description="The do-not-call list, newest first.",
     )
-    async def do_not_call(self, info: Info, limit: int | None = None, offset: int | None = None) -> Any:
+    async def do_not_call(self, info: Info, limit: int | None = LIMIT, offset: int | None = None) -> Any:
         return await do_not_call.list_page(info.context.read(), limit=limit, offset=offset)
 
     @strawberry.field(

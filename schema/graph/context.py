@@ -34,10 +34,20 @@ class Context:
         self._viewer = viewer
         self.request_id = request_id
         self._unit: UnitOfWork | None = None
+        self.begin_answer(None)
+
+    def begin_answer(self, values: int | None) -> None:
+        """Rows are read anew; `values` is how many the answer may hold, None: as many as there are."""
+        self.values_left = values
         self._rows: dict[type[Owned], DataLoader[str, Any]] = {}
         self._live: asyncio.Future[Mapping[str, int]] | None = None
         self.attempts: DataLoader[str, list[DeliveryAttempt]] = DataLoader(self._load_attempts, max_batch_size=_BATCH)
         self.events: DataLoader[str, Event] = DataLoader(self._load_events, max_batch_size=_BATCH)
+
+    @property
+    def introspection(self) -> bool:
+        """Whether callers may ask what the schema is."""
+        return self.runtime.settings.graphql_introspection
 
     @property
     def viewer(self) -> Viewer:

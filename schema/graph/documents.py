@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from graphql import (
     ASTValidationRule,
@@ -21,6 +21,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     InlineFragmentNode,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     SelectionSetNode,
     StringValueNode,
@@ -30,10 +31,14 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
+from schema.graph import cost
+
 MAX_DEPTH = 10
 MAX_ALIASES = 15
 MAX_TOKENS = 500
 MAX_CHARACTERS = 20_000
+MAX_ERRORS = 10
+"""Of a document; finding what a wrong name may have meant takes long."""
 _REMEMBERED = 200
 
 
@@ -50,6 +55,13 @@ class Prepared:
         if name is not None:
             found = [node for node in found if node.name and node.name.value == name]
         return found[0] if len(found) == 1 else None
+
+    def check_cost(
+        self, schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+    ) -> None:
+        """Raises GraphQLError for an operation that could cost too much (`schema.graph.cost`)."""
+        if self.document is not None:
+            cost.check(schema, self.document, operation, variables)
 
     def root_fields(self, operation: OperationDefinitionNode) -> int:
         """How many root fields an operation asks for, its fragments opened; what merges counts once (decision K5)."""
@@ -79,22 +91,33 @@ class LimitsRule(ASTValidationRule):
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _prepare(schema: GraphQLSchema, text: str) -> Prepared:
+def _prepare(schema: GraphQLSchema, text: str, introspection: bool) -> Prepared:
     try:
         document = parse(text, max_tokens=MAX_TOKENS)
     except GraphQLError as error:
         return Prepared(None, (error,))
     # GraphQL's rules without strawberry's for `Maybe`, which knows literals only, in words of its own: the services
     # refuse null for literals and variables in one sentence (decision R6).
-    errors = validate(schema, document, (LimitsRule,)) or validate(schema, document, specified_rules)
+    rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
+    errors = validate(schema, document, (LimitsRule,)) or validate(
+        schema, document, rules, max_errors=MAX_ERRORS, hide_suggestions=not introspection
+    )
     return Prepared(document, tuple(errors))
 
 
-def prepare(schema: GraphQLSchema, text: str) -> Prepared:
-    """The text parsed and validated, from memory if it was asked before."""
+def prepare(schema: GraphQLSchema, text: str, *, introspection: bool = True) -> Prepared:
+    """The text parsed and validated, from memory if it was asked before.
+
+    Without `introspection` nobody may ask what the schema is, and no error suggests what was meant.
+    """
     if len(text) > MAX_CHARACTERS:
         return Prepared(None, (GraphQLError(f"The query is longer than {MAX_CHARACTERS:,} characters"),))
-    return _prepare(schema, text)
+    return _prepare(schema, text, introspection)
+
+
+def forget_documents() -> None:
+    """As if none had been asked before: for those who measure."""
+    _prepare.cache_clear()
 
 
 class PreparedDocuments(SchemaExtension):
@@ -102,7 +125,12 @@ class PreparedDocuments(SchemaExtension):
 
     def on_parse(self) -> Iterator[None]:
         """Give it the document, or the reason why there is none."""
-        self._prepared = prepare(self.execution_context.schema._schema, self.execution_context.query or "")  # noqa: SLF001
+        context = self.execution_context.context
+        self._prepared = prepare(
+            self.execution_context.schema._schema,  # noqa: SLF001
+            self.execution_context.query or "",
+            introspection=context is None or context.introspection,
+        )
         if self._prepared.document is None:
             raise self._prepared.errors[0]
         self.execution_context.graphql_document = self._prepared.document

@@ -12,6 +12,7 @@ from schema.graph.context import Info
 from schema.graph.inputs import given
 from schema.graph.paging import Page
 from schema.graph.scalars import DateTime
+from schema.rules.paging import LIMIT
 from schema.rules.scopes import Resource
 from schema.services import phone_numbers
 
@@ -50,7 +51,7 @@ class PhoneNumberQueries:
         permission_classes=reads(Resource.PHONE_NUMBERS),
         description="Phone numbers, newest first.",
     )
-    async def phone_numbers(self, info: Info, limit: int | None = None, offset: int | None = None) -> Any:
+    async def phone_numbers(self, info: Info, limit: int | None = LIMIT, offset: int | None = None) -> Any:
         return await phone_numbers.list_page(info.context.read(), limit=limit, offset=offset)
 
     @strawberry.field(

@@ -12,16 +12,19 @@ from strawberry.types.execution import ExecutionContext
 
 from schema.graph.agents import AgentMutations, AgentQueries
 from schema.graph.appointments import AppointmentMutations, AppointmentQueries
-from schema.graph.calls import CallMutations, CallQueries
+from schema.graph.audit import AuditQueries
+from schema.graph.calls import CallMutations, CallQueries, CallSubscriptions
 from schema.graph.campaigns import CampaignMutations, CampaignQueries
 from schema.graph.contact_import import ContactImportMutations
 from schema.graph.contacts import ContactMutations, ContactQueries
+from schema.graph.cost import Counting
 from schema.graph.dialer import DialerQueries
 from schema.graph.documents import PreparedDocuments
 from schema.graph.inputs import build
 from schema.graph.keys import KeyMutations, KeyQueries
 from schema.graph.phone_numbers import PhoneNumberMutations, PhoneNumberQueries
 from schema.graph.scalars import SCALARS
+from schema.graph.users import UserMutations, UserQueries
 from schema.graph.webhooks import WebhookMutations, WebhookQueries
 
 
@@ -35,7 +38,9 @@ class Query(
     PhoneNumberQueries,
     WebhookQueries,
     KeyQueries,
+    AuditQueries,
     DialerQueries,
+    UserQueries,
 ):
     """Everything that can be read."""
 
@@ -51,8 +56,14 @@ class Mutation(
     PhoneNumberMutations,
     WebhookMutations,
     KeyMutations,
+    UserMutations,
 ):
     """Everything that can be changed."""
+
+
+@strawberry.type
+class Subscription(CallSubscriptions):
+    """Everything that can be watched."""
 
 
 class Schema(strawberry.Schema):
@@ -65,6 +76,8 @@ class Schema(strawberry.Schema):
 schema = Schema(
     query=Query,
     mutation=Mutation,
+    subscription=Subscription,
+    execution_context_class=Counting,
     config=StrawberryConfig(scalar_map=SCALARS),
     extensions=[PreparedDocuments],
 )

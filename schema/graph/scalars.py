@@ -9,12 +9,15 @@ from typing import Any, NewType
 import strawberry
 
 from schema.rules.appointments import AppointmentStatus
+from schema.rules.audit import Action as AuditAction
+from schema.rules.audit import Actor as AuditActor
 from schema.rules.calls import AnsweredBy, CallDirection, CallStatus, EndReason, Outcome, Role, Sentiment, WaitReason
 from schema.rules.campaigns import CampaignContactStatus, CampaignStatus
 from schema.rules.contact_import import ImportMode
 from schema.rules.contacts import DoNotCallSource
 from schema.rules.instants import format_instant, parse_instant
 from schema.rules.plans import Plan
+from schema.rules.scopes import Access, Resource
 from schema.rules.webhooks import AttemptTrigger, DeliveryState, ErrorClass
 from schema.rules.webhooks import EventType as EventTypeRule
 
@@ -96,16 +99,23 @@ _ENUMS: tuple[tuple[type[StrEnum], str, str], ...] = (
     (DoNotCallSource, "DoNotCallSource", "How a number came to the list."),
     (ImportMode, "ImportMode", "What becomes of the good rows of a file in which others are wrong."),
     (Plan, "Plan", "What a workspace pays for."),
+    (Resource, "Resource", "What a key's scopes are about."),
+    (Access, "Access", "How far a scope reaches; write includes read."),
+    (AuditActor, "AuditActor", "Who acted: a key, a person, or whoever has the server itself."),
+    (AuditAction, "AuditAction", "What was done; `subjectId` is the id of what the first words name."),
 )
 for _kind, _name, _description in _ENUMS:
     strawberry.enum(_kind, name=_name, description=_description)
 
 __all__ = [
     "SCALARS",
+    "Access",
     "AgentTool",
     "AnsweredBy",
     "AppointmentStatus",
     "AttemptTrigger",
+    "AuditAction",
+    "AuditActor",
     "CallDirection",
     "CallStatus",
     "CampaignContactStatus",
@@ -121,6 +131,7 @@ __all__ = [
     "JSONObject",
     "Outcome",
     "Plan",
+    "Resource",
     "Role",
     "Sentiment",
     "WaitReason",

@@ -12,9 +12,10 @@ from schema.graph.access import reads, writes
 from schema.graph.context import Info
 from schema.graph.inputs import given
 from schema.graph.paging import Page
-from schema.graph.scalars import AttemptTrigger, DateTime, DeliveryState, ErrorClass, EventType
+from schema.graph.scalars import AttemptTrigger, DateOrDateTime, DateTime, DeliveryState, ErrorClass, EventType
+from schema.rules.paging import CALLS_LIMIT, LIMIT
 from schema.rules.scopes import Resource
-from schema.services import deliveries, webhooks
+from schema.services import deliveries, recovery, webhooks
 from schema.tables import Delivery as DeliveryRow
 from schema.tables import WebhookEndpoint as WebhookEndpointRow
 
@@ -26,6 +27,13 @@ class WebhookEndpoint:
     description: str | None
     events: list[EventType]
     is_active: bool
+    failing_since: DateTime | None = strawberry.field(
+        description="The first failure after the last success; null while deliveries succeed."
+    )
+    disabled_at: DateTime | None = strawberry.field(
+        description="When it was switched off because everything had failed for five days; null otherwise."
+    )
+    disabled_reason: str | None
     created_at: DateTime
     updated_at: DateTime
 
@@ -83,6 +91,11 @@ class Delivery:
         return await info.context.row(WebhookEndpointRow, root.endpoint_id)
 
 
+@strawberry.type(description="What recovering an endpoint has set going.")
+class Recovery:
+    recovered: int = strawberry.field(description="Deliveries that are sent because of it.")
+
+
 @strawberry.input
 class CreateWebhookEndpointInput:
     url: str
@@ -109,6 +122,12 @@ class RotateWebhookSecretInput:
     overlap_seconds: Maybe[int]
 
 
+@strawberry.input
+class RecoverDeliveriesInput:
+    since: DateTime = strawberry.field(description="The first instant of what was missed.")
+    until: Maybe[DateTime] = strawberry.field(description="The last, inclusive; now unless told.")
+
+
 @strawberry.type
 class WebhookQueries:
     @strawberry.field(
@@ -116,7 +135,7 @@ class WebhookQueries:
         permission_classes=reads(Resource.WEBHOOKS),
         description="Webhook endpoints, newest first.",
     )
-    async def webhook_endpoints(self, info: Info, limit: int | None = None, offset: int | None = None) -> Any:
+    async def webhook_endpoints(self, info: Info, limit: int | None = LIMIT, offset: int | None = None) -> Any:
         return await webhooks.list_page(info.context.read(), limit=limit, offset=offset)
 
     @strawberry.field(
@@ -130,17 +149,31 @@ class WebhookQueries:
     @strawberry.field(
         graphql_type=Page[Delivery],
         permission_classes=reads(Resource.WEBHOOKS),
-        description="An endpoint's deliveries, newest first, 50 at a time unless told.",
+        description="An endpoint's deliveries, newest first, 50 at a time unless told. "
+        "`from` and `to` bound `createdAt`, inclusive.",
     )
     async def deliveries(
         self,
         info: Info,
+        *,
         endpoint_id: Annotated[strawberry.ID, strawberry.argument(name="id")],
         state: DeliveryState | None = None,
-        limit: int | None = None,
+        event: EventType | None = None,
+        start: Annotated[DateOrDateTime | None, strawberry.argument(name="from")] = None,
+        end: Annotated[DateOrDateTime | None, strawberry.argument(name="to")] = None,
+        limit: int = CALLS_LIMIT,
         offset: int | None = None,
     ) -> Any:
-        return await deliveries.list_page(info.context.read(), endpoint_id, state=state, limit=limit, offset=offset)
+        return await deliveries.list_page(
+            info.context.read(),
+            endpoint_id,
+            state=state,
+            event=event,
+            start=start,
+            end=end,
+            limit=limit,
+            offset=offset,
+        )
 
     @strawberry.field(
         graphql_type=Delivery | None, permission_classes=reads(Resource.WEBHOOKS), description="One delivery."
@@ -209,3 +242,13 @@ class WebhookMutations:
     async def resend_delivery(self, info: Info, id: strawberry.ID) -> Any:
         async with info.context.write() as tx:
             return await deliveries.resend(tx, id)
+
+    @strawberry.mutation(
+        graphql_type=Recovery,
+        permission_classes=writes(Resource.WEBHOOKS),
+        description="Send an endpoint what it has missed since a time. Failed and cancelled deliveries begin anew, "
+        "events that it had no delivery of get one; what is pending or delivered is left alone.",
+    )
+    async def recover_deliveries(self, info: Info, id: strawberry.ID, input: RecoverDeliveriesInput) -> Any:
+        until = input.until.value if input.until else None
+        return await recovery.recover(info.context.write, id, input.since, until)

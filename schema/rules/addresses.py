@@ -56,6 +56,18 @@ _CLOSED_V6 = tuple(
 _LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 _INSIDE_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
 
+# Ports of protocols that are not HTTP and might make something of a request to them: what browsers refuse (WHATWG
+# Fetch, "bad port"). All others are allowed: receivers do listen on odd ones.
+_CLOSED_PORTS = frozenset(
+    (
+        *(0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95),
+        *(101, 102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179),
+        *(389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636),
+        *(989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061),
+        *(6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
+    )
+)
+
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029]")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*", re.ASCII)
@@ -99,6 +111,8 @@ def check_url(url: str, *, allow_http: bool = False, allow_networks: Sequence[Ne
         raise Invalid(f"{field} must name a host")
     if port == 0:
         raise Invalid(f"{field} must have a port between 1 and 65535")
+    if port in _CLOSED_PORTS:
+        raise Invalid(f"{field} must not have the port {port}, which belongs to another protocol than HTTP")
     host = _check_host(parts, allow_networks, field)
 
     netloc = host if port is None else f"{host}:{port}"
@@ -109,11 +123,22 @@ def check_url(url: str, *, allow_http: bool = False, allow_networks: Sequence[Ne
 
 
 def parse_network(text: str, field: str) -> Network:
-    """An address or CIDR range; host bits that are set (`10.0.0.1/8`) are `Invalid`, as in K3."""
+    """An address or CIDR range; host bits that are set (`10.0.0.1/8`) are `Invalid`, as in K3.
+
+    IPv4-mapped IPv6 is the IPv4 network that it stands for, as clients' addresses are unmapped too.
+    """
     try:
-        return ip_network(text, strict=True)
+        network = ip_network(text, strict=True)
     except ValueError:
-        raise Invalid(f"{field} must be an IP address or a CIDR range such as 10.0.0.0/8, without host bits") from None
+        network = None
+    _, slash, prefix = text.partition("/")
+    if (
+        network is None or "%" in text or (slash and not prefix.isdigit())
+    ):  # a zone says nothing; net masks are not CIDR
+        raise Invalid(f"{field} must be an IP address or a CIDR range such as 10.0.0.0/8, without host bits")
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
+        return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    return network
 
 
 def _split(url: str, field: str) -> tuple[SplitResult, int | None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+AUDIT_LIMIT = 50  # entries, unless told
+
 
 class Actor(StrEnum):
     """Who acted: a key, a person, or whoever has the server itself (the command line, the system)."""

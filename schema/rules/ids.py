@@ -52,6 +52,16 @@ def new_id(now: datetime) -> str:
     return "c" + "".join(pairs)
 
 
+def first_id(at: datetime) -> str:
+    """The least id that can be made at that instant: ids of rows made before it are less, and it is nobody's."""
+    number = max(0, (at - _EPOCH) // _TICK) * _RANDOM_RANGE
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _ALPHABET[digit] + digits
+    return "c" + digits.rjust(24, "0")
+
+
 def id_stem(now: datetime) -> str:
     """What a statement that makes many rows makes their ids of: it appends eight digits that count them.
 

@@ -7,6 +7,8 @@ from schema.errors import Invalid
 MAX_LIMIT = 200
 CALLS_LIMIT = 50  # rest-api.md, *List calls*
 CONTACTS_LIMIT = 100  # decision R2
+LIMIT = 100
+"""What a list has over GraphQL unless told, where REST answers everything (decision R2)."""
 
 
 def check_page(limit: int | None, offset: int | None) -> tuple[int | None, int]:

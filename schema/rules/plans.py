@@ -62,10 +62,12 @@ PLANS: Mapping[Plan, PlanLimits] = MappingProxyType(
 
 
 def ensure_room(plan: Plan, counted: Counted, have: int, adding: int = 1) -> None:
-    """Raises `LimitReached` when `have` rows and `adding` more exceed the plan.
+    """Raises `LimitReached` when `have` rows and `adding` more exceed the plan; nothing is added where nothing is new.
 
     Count and insert in one transaction that locks the workspace, or two requests at the limit both succeed (K6).
     """
     limit = PLANS[plan].of(counted)
-    if limit is not None and have + adding > limit:
-        raise LimitReached(f"The {plan.value.capitalize()} plan allows {limit:,} {counted.value}")
+    if limit is None or not adding or have + adding <= limit:
+        return
+    allows = f"The {plan.value.capitalize()} plan allows {limit:,} {counted.value}"
+    raise LimitReached(allows if adding == 1 else f"{allows}: there are {have:,}, and {adding:,} would be added")

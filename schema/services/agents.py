@@ -10,7 +10,9 @@ from sqlmodel import col
 from schema.errors import Invalid
 from schema.rules.agents import AGENT
 from schema.rules.campaigns import OPEN
+from schema.rules.plans import Counted
 from schema.runtime import Reads, Transaction
+from schema.services import limits
 from schema.services.changes import apply
 from schema.services.paging import Page, newest_first, page
 from schema.tables import Agent, Campaign
@@ -27,8 +29,9 @@ async def get(tx: Reads, id: str) -> Agent:
 
 
 async def create(tx: Transaction, given: Mapping[str, Any]) -> Agent:
-    """A new agent. Raises Invalid."""
+    """A new agent. Raises Invalid, LimitReached."""
     clean = AGENT.new(given)
+    await limits.take_room(tx, Counted.AGENTS)
     row = Agent(id=tx.new_id(), workspace_id=tx.workspace_id, created_at=tx.now, updated_at=tx.now, **clean)
     return tx.add(row)
 

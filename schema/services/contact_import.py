@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 
 from schema.errors import Invalid
 from schema.rules.contact_import import MAX_ERRORS, ContactFile, GoodRow, ImportMode, RowError, WrongRow
+from schema.rules.plans import Counted
 from schema.runtime import Reads
-from schema.services import contacts, enrolment
+from schema.services import contacts, enrolment, limits
 from schema.services.bulk import Write, aside, note_growth
 from schema.tables import Campaign, CampaignContact, Contact
 
@@ -117,7 +119,10 @@ async def import_contacts(
 
     Contacts that are there already stay as they are. All or nothing is one transaction; valid rows are committed a few
     thousand at a time, so that others get their turns, and what stopped in the middle can be sent again. A dry run
-    writes nothing, and says what would be done. Raises Invalid for a file that cannot be read, WrongRows, NotFound.
+    writes nothing, and says what would be done. A file with more new contacts than the plan has room for is refused as
+    a whole in each mode: which of the rows were wanted most is not for us to guess.
+
+    Raises Invalid for a file that cannot be read, WrongRows, NotFound, LimitReached.
     """
     campaign = None
     if campaign_id is not None:
@@ -136,27 +141,39 @@ async def import_contacts(
         imported, enrolled = await _write(write, found, order, campaign_id, report)
     else:
         async with write() as tx:
-            imported, enrolled = await _write(lambda: nullcontext(tx), found, order, campaign_id, report)
+            imported, enrolled = await _write(lambda: nullcontext(tx), found, order, campaign_id, report, is_whole=True)
     in_campaign = None if campaign is None else Enrolled(enrolled, len(numbers) - enrolled)
     return found.result(imported, len(numbers) - imported, in_campaign)
 
 
 async def _write(
-    write: Write, found: _Checked, order: Sequence[str], campaign_id: str | None, report: Report
+    write: Write,
+    found: _Checked,
+    order: Sequence[str],
+    campaign_id: str | None,
+    report: Report,
+    *,
+    is_whole: bool = False,
 ) -> tuple[int, int]:
-    """Returns how many contacts were made, and how many enrolled. Raises NotFound, Invalid for the campaign."""
-    if campaign_id is None:
-        return await _add(write, found, order, report), 0
+    """Returns how many contacts were made, and how many enrolled; `is_whole`: `write` is one transaction.
+
+    Raises LimitReached, and NotFound or Invalid for the campaign.
+    """
+    room = limits.take_room if is_whole else limits.foresee_room
     async with write() as tx:
-        await enrolment.opened(tx, campaign_id)  # before the contacts: so does everybody who locks both
-    imported = await _add(write, found, order, report)
-    return imported, await _enrol(write, list(found.good), campaign_id)
+        if campaign_id is not None:
+            await enrolment.opened(tx, campaign_id)  # before the contacts: so does everybody who locks both
+        await room(tx, Counted.CONTACTS, len(order), partial(enrolment.count_new, tx, order))
+    imported = await _add(write, found, order, report, is_taken=is_whole)
+    return imported, 0 if campaign_id is None else await _enrol(write, list(found.good), campaign_id)
 
 
-async def _add(write: Write, found: _Checked, order: Sequence[str], report: Report) -> int:
+async def _add(write: Write, found: _Checked, order: Sequence[str], report: Report, *, is_taken: bool) -> int:
     added = 0
     for done, piece in _pieces(order):
         async with write() as tx:
+            if not is_taken:
+                await limits.take_room(tx, Counted.CONTACTS, len(piece), partial(enrolment.count_new, tx, piece))
             added += await contacts.add_missing(tx, [found.good[number] for number in piece])
             if done == len(order):
                 await note_growth(tx, Contact, added)
@@ -189,6 +206,7 @@ async def _foresee(reads: Reads, found: _Checked, campaign: Campaign | None) -> 
     many = len(found.good)
     known = await aside(enrolment.with_numbers, reads, found.good)
     existing = await reads.count(known)
+    await limits.check_room(reads, Counted.CONTACTS, many - existing)
     in_campaign = None
     if campaign is not None:
         enrolled = await enrolment.count_enrolled(reads, campaign, known)

@@ -13,6 +13,7 @@ from sqlmodel import col
 from schema import due
 from schema.errors import Invalid
 from schema.rules.endpoints import still_good
+from schema.rules.instants import check_range, parse_from, parse_to
 from schema.rules.webhooks import (
     AttemptTrigger,
     DeliveryState,
@@ -20,9 +21,11 @@ from schema.rules.webhooks import (
     headers,
     is_success,
     next_delay,
+    parse_events,
     user_agent,
 )
 from schema.runtime import Reads, Runtime, Transaction
+from schema.services import failing
 from schema.services.paging import Page, newest_first, page
 from schema.services.webhooks import QUEUE
 from schema.tables import Delivery, DeliveryAttempt, Event, WebhookEndpoint
@@ -34,14 +37,30 @@ async def list_page(
     endpoint_id: str,
     *,
     state: DeliveryState | None = None,
+    event: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
     limit: int | None = None,
     offset: int | None = None,
 ) -> Page[Delivery]:
-    """An endpoint's deliveries, newest first, 50 at a time unless told. Raises NotFound."""
+    """An endpoint's deliveries, newest first, 50 at a time unless told; `start` and `end` bound `createdAt`, inclusive.
+
+    Raises NotFound, Invalid.
+    """
+    kind = parse_events([event], "event")[0] if event is not None else None
+    first = parse_from(start) if start is not None else None
+    last = parse_to(end) if end is not None else None
+    check_range(first, last)
     await tx.get(WebhookEndpoint, endpoint_id)
     statement = tx.select(Delivery).where(col(Delivery.endpoint_id) == endpoint_id)
     if state is not None:
         statement = statement.where(col(Delivery.state) == state)
+    if kind is not None:
+        statement = statement.where(col(Delivery.event) == kind)
+    if first is not None:
+        statement = statement.where(col(Delivery.created_at) >= first)
+    if last is not None:
+        statement = statement.where(col(Delivery.created_at) <= last)
     return await page(tx, statement, order=newest_first(Delivery), limit=50 if limit is None else limit, offset=offset)
 
 
@@ -103,6 +122,7 @@ class Outgoing:
     automatic_attempts: int
     retries: bool
     trigger: AttemptTrigger
+    failing_since: datetime | None
 
     def headers(self, sent_at: datetime) -> dict[str, str]:
         """The signed headers of a request sent at that instant (W3)."""
@@ -142,6 +162,7 @@ async def load(runtime: Runtime, held: Sequence[due.Lease]) -> list[Outgoing]:
             automatic_attempts=row.automatic_attempts,
             retries=row.retries,
             trigger=row.trigger,
+            failing_since=row.failing_since,
         )
         for row in await runtime.database.read(_OUTGOING, {"ids": list(by_id)})
         if row.version == by_id[row.delivery_id].version
@@ -162,6 +183,7 @@ _OUTGOING: Select[*tuple[Any, ...]] = (
         col(WebhookEndpoint.url),
         col(WebhookEndpoint.secret),
         col(WebhookEndpoint.previous_secrets),
+        col(WebhookEndpoint.failing_since),
     )
     .join(Event, col(Event.id) == Delivery.event_id)
     .join(WebhookEndpoint, col(WebhookEndpoint.id) == Delivery.endpoint_id)
@@ -177,9 +199,14 @@ async def settle(tx: Transaction, results: Sequence[Result]) -> int:
     """Write what came of each request: its log line, and the next step of the ladder or the end (W5, W7).
 
     Several in one transaction. Returns how many were still held. The request of a lost lease has been sent all the
-    same, so it is in the log (W7); what becomes of the delivery is for whoever holds it now.
+    same, so it is in the log (W7); what becomes of the delivery is for whoever holds it now. An endpoint that has
+    failed for long is disabled, and what was to be sent to it is cancelled (decision 0013).
     """
-    rows = await _locked(tx, [result.outgoing.held.id for result in results])
+    ids = [result.outgoing.held.id for result in results]
+    disabled = await failing.follow(tx, [_outcome(result) for result in results])
+    if disabled:
+        await failing.lock_pending(tx, disabled, ids)
+    rows = await _locked(tx, ids)
     made = {id: attempts for id, (_, attempts) in rows.items()}
     settled: list[tuple[due.Lease, dict[str, Any]]] = []
     log: list[dict[str, Any]] = []
@@ -188,11 +215,13 @@ async def settle(tx: Transaction, results: Sequence[Result]) -> int:
         held = rows[out.held.id][0] == out.held.version
         made[out.held.id] += 1
         next_at = _next_attempt(tx, result) if held else None
+        is_cut_off = next_at is not None and out.endpoint_id in disabled
+        next_at = None if is_cut_off else next_at
         log.append(_log_line(tx, result, made[out.held.id], next_at))
         if held:
             step = {
                 "due_at": next_at,
-                "state": await _state(tx, result, next_at),
+                "state": DeliveryState.CANCELLED if is_cut_off else await _state(tx, result, next_at),
                 "trigger": AttemptTrigger.AUTOMATIC if next_at else out.trigger,
                 "automatic_attempts": _automatic(out),
                 "finished_at": None if next_at else result.ended_at,
@@ -205,6 +234,8 @@ async def settle(tx: Transaction, results: Sequence[Result]) -> int:
         step["attempts_made"] = made[lease.id]
     await due.settle_many(tx, Delivery, settled)
     await tx.execute(_LOG, log)
+    if disabled:
+        await failing.cancel_pending(tx, disabled)
     return len(settled)
 
 
@@ -234,6 +265,19 @@ def _log_line(tx: Transaction, result: Result, number: int, next_at: datetime | 
         "response_body": result.response_body,
         "next_attempt_at": next_at,
     }
+
+
+def _outcome(result: Result) -> failing.Outcome:
+    out = result.outgoing
+    return failing.Outcome(
+        endpoint_id=out.endpoint_id,
+        failing_since=out.failing_since,
+        at=result.ended_at,
+        is_delivered=_delivered(result),
+        is_automatic=out.trigger is AttemptTrigger.AUTOMATIC,
+        status=result.status_code,
+        error_class=result.error_class,
+    )
 
 
 def _automatic(out: Outgoing) -> int:

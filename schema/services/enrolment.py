@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 import orjson
@@ -17,8 +18,9 @@ from schema.errors import Invalid
 from schema.rules.campaigns import MAX_ENROLLED_A_REQUEST, OPEN, CampaignContactStatus
 from schema.rules.contacts import CONTACT
 from schema.rules.ids import id_stem
+from schema.rules.plans import Counted
 from schema.runtime import Reads, Transaction, missing
-from schema.services import contacts
+from schema.services import contacts, limits
 from schema.services.bulk import Listed, Write, aside, insert_missing, note_growth
 from schema.tables import Campaign, CampaignContact, Contact
 
@@ -57,7 +59,7 @@ async def checked(
     if is_all and count:
         raise Invalid("all cannot be combined with contactIds or contacts")
     if not is_all and not count:
-        raise Invalid("contactIds or contacts is required")
+        raise Invalid("contactIds, contacts or all is required")
     check_count(count)
     new: dict[str, bytes] = {}
     for start in range(0, len(new_contacts), _CHECKED_AT_ONCE):
@@ -81,7 +83,7 @@ def _check(given: Sequence[Mapping[str, Any]], start: int, new: dict[str, bytes]
 
 
 async def enrol(write: Write, id: str, people: People) -> Enrolment:
-    """Add contacts to an open campaign. Raises NotFound, Invalid."""
+    """Add contacts to an open campaign. Raises NotFound, Invalid, LimitReached."""
     if people.is_all:
         return await add_all(write, id)
     async with write() as tx:
@@ -89,10 +91,11 @@ async def enrol(write: Write, id: str, people: People) -> Enrolment:
 
 
 async def add(tx: Transaction, id: str, people: People) -> Enrolment:
-    """Add contacts, known or new, to an open campaign. Raises NotFound, Invalid; then nothing has changed."""
+    """Add contacts, known or new, to an open campaign; all or, when it raises NotFound, Invalid, LimitReached, none."""
     row = await opened(tx, id)
     enrolled = await add_known(tx, row, people.contact_ids) if people.contact_ids else 0
     if people.new:
+        await limits.take_room(tx, Counted.CONTACTS, len(people.new), partial(count_new, tx, people.new))
         rows = [people.new[number] for number in contacts.safe_order(tx, people.new)]
         await note_growth(tx, Contact, await contacts.add_missing(tx, rows))
         enrolled += await add_numbers(tx, row, people.new)
@@ -165,6 +168,11 @@ def with_numbers(tx: Reads, numbers: Iterable[str]) -> Chosen:
     found = tx.select(Contact).where(has_number).with_only_columns(col(Contact.id)).scalar_subquery()
     looked_up = select(place, found.label("contact_id")).subquery()
     return select(looked_up).where(looked_up.c.contact_id.is_not(None))
+
+
+async def count_new(tx: Reads, numbers: Collection[str]) -> int:
+    """How many of the numbers no contact has."""
+    return len(numbers) - await tx.count(await aside(with_numbers, tx, numbers))
 
 
 async def count_enrolled(tx: Reads, row: Campaign, people: Chosen) -> int:

@@ -77,6 +77,7 @@ def _sorted_out(campaign: Campaign, *, by_zone: bool) -> Select[str, str, str | 
         col(Call.campaign_id) == campaign.id,
         col(Call.to_number) == col(Contact.phone_number),
         col(Call.contact_id) != col(Contact.id),
+        col(Call.contact_attempt).is_not(None),
     )
     one_by_one = (
         select(

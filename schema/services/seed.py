@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 
 from schema.rules.plans import Plan
+from schema.rules.roles import UserRole
 from schema.runtime import Runtime, Transaction, Viewer
-from schema.services import agents, contacts, keys, phone_numbers, users, workspaces
-from schema.tables import UserRole, Workspace
+from schema.services import agents, contacts, keys, passwords, phone_numbers, users, workspaces
+from schema.tables import Workspace
 
 OWNER = "owner@example.com"
 CALLER = "+15555550199"  # in the range for fiction, like everybody it calls
@@ -74,13 +75,14 @@ async def plant(runtime: Runtime) -> Seed | None:
     """Fill an empty database; None when it has a workspace already. Of several that start together, one plants."""
     if await runtime.database.read(select(Workspace.id).limit(1)):  # type: ignore[call-overload]
         return None
+    password = await passwords.new_one_time()
     async with runtime.transaction(None) as tx:
         if not runtime.database.is_sqlite:  # where one transaction writes at a time anyway
             await tx.execute(text("LOCK TABLE workspaces IN SHARE ROW EXCLUSIVE MODE"))
         if await workspaces.everything(tx):
             return None
         await found(tx, name="My workspace", plan=Plan.PROFESSIONAL)
-        return await _plant(tx)
+        return await _plant(tx, password)
 
 
 async def found(tx: Transaction, *, name: str, plan: str) -> Workspace:
@@ -92,8 +94,8 @@ async def found(tx: Transaction, *, name: str, plan: str) -> Workspace:
     return workspace
 
 
-async def _plant(tx: Transaction) -> Seed:
-    user, password = await users.create(tx, address=OWNER, role=UserRole.OWNER)
+async def _plant(tx: Transaction, password: passwords.OneTimePassword) -> Seed:
+    user = await users.create(tx, address=OWNER, role=UserRole.OWNER, password=password)
     row, key = await keys.create(tx, {"name": "First key"})
     number = (await phone_numbers.list_page(tx)).nodes[0]
     agent = await agents.create(tx, AGENT)
@@ -103,7 +105,7 @@ async def _plant(tx: Transaction) -> Seed:
     return Seed(
         workspace_id=row.workspace_id,
         owner=user.email,
-        password=password,
+        password=password.text,
         api_key=key,
         agent_id=agent.id,
         phone_number_id=number.id,

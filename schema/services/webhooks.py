@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy import update as sql_update
 from sqlmodel import col
 
 from schema.errors import Invalid
+from schema.rules.audit import Action
 from schema.rules.calls import CallStatus, EndReason
 from schema.rules.endpoints import DEFAULT_OVERLAP_S, endpoint, overlap, retire
-from schema.rules.fields import Shape
+from schema.rules.fields import Shape, camel
+from schema.rules.plans import Counted
 from schema.rules.webhooks import (
     AttemptTrigger,
     CallFacts,
-    DeliveryState,
     EventType,
     analysis_complete,
     call_ended,
@@ -30,11 +29,13 @@ from schema.rules.webhooks import (
     transcript_ready,
 )
 from schema.runtime import Reads, Transaction
+from schema.services import audit, failing, limits
 from schema.services.changes import apply
 from schema.services.paging import Page, newest_first, page
 from schema.tables import Call, Delivery, Event, WebhookEndpoint
 
 QUEUE = "deliveries"
+_AUDITED = ("url", "description", "events", "is_active")
 
 
 async def list_page(tx: Reads, *, limit: int | None = None, offset: int | None = None) -> Page[WebhookEndpoint]:
@@ -48,9 +49,13 @@ async def get(tx: Reads, id: str) -> WebhookEndpoint:
 
 
 async def create(tx: Transaction, given: Mapping[str, Any]) -> WebhookEndpoint:
-    """A new endpoint with a secret of its own. Raises Invalid, also for an address that is not public HTTPS (W6)."""
+    """A new endpoint with a secret of its own.
+
+    Raises LimitReached, and Invalid, also for an address that is not public HTTPS (W6).
+    """
     clean = _shape(tx).new(given)
-    return tx.add(
+    await limits.take_room(tx, Counted.WEBHOOK_ENDPOINTS)
+    row = tx.add(
         WebhookEndpoint(
             id=tx.new_id(),
             workspace_id=tx.workspace_id,
@@ -61,15 +66,27 @@ async def create(tx: Transaction, given: Mapping[str, Any]) -> WebhookEndpoint:
             **clean,
         )
     )
+    audit.note(tx, Action.WEBHOOK_ENDPOINT_CREATED, row.id, row.url)
+    return row
 
 
 async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> WebhookEndpoint:
-    """Change the fields given; pending deliveries obey at once (W8). Raises NotFound, Invalid."""
+    """Change the fields given; pending deliveries obey at once (W8). Raises NotFound, Invalid.
+
+    Switching it on again forgets that it failed; what it missed meanwhile is sent by `recovery.recover`.
+    """
     row = await tx.lock(WebhookEndpoint, id)
-    was_active = row.is_active
-    apply(row, _shape(tx).changes(given), tx.now)
-    if was_active and not row.is_active:
+    before = {name: getattr(row, name) for name in _AUDITED}
+    if not apply(row, _shape(tx).changes(given), tx.now):
+        return row
+    changes = {camel(name): (was, getattr(row, name)) for name, was in before.items() if was != getattr(row, name)}
+    audit.note(tx, Action.WEBHOOK_ENDPOINT_UPDATED, id, row.url, changes)
+    if "isActive" in changes and not row.is_active:
         await _cancel_pending(tx, id)
+    elif "isActive" in changes:  # what it was disabled for is over: five days begin with its next failure
+        row.failing_since = row.disabled_at = row.disabled_reason = None
+    if "url" in changes:  # another receiver, of which nothing is known
+        row.failing_since = None
     return row
 
 
@@ -77,6 +94,7 @@ async def delete(tx: Transaction, id: str) -> str:
     """Delete an endpoint; nothing more is sent to it (W8). Raises NotFound."""
     row = await tx.lock(WebhookEndpoint, id)
     row.deleted_at = tx.now
+    audit.note(tx, Action.WEBHOOK_ENDPOINT_DELETED, id, row.url)
     await _cancel_pending(tx, id)
     return id
 
@@ -88,6 +106,7 @@ async def rotate_secret(tx: Transaction, id: str, *, overlap_seconds: int | None
     row.previous_secrets = retire(row.secret, until, row.previous_secrets, tx.now)
     row.secret = new_secret()
     row.updated_at = tx.now
+    audit.note(tx, Action.WEBHOOK_ENDPOINT_SECRET_ROTATED, id, row.url)
     return row
 
 
@@ -187,16 +206,8 @@ def _deliver(tx: Transaction, event_id: str, event: EventType, endpoint_id: str,
 
 
 async def _cancel_pending(tx: Transaction, endpoint_id: str) -> None:
-    pending = select(col(Delivery.id)).where(
-        col(Delivery.endpoint_id) == endpoint_id, col(Delivery.state) == DeliveryState.PENDING
-    )
-    await tx.execute(pending.order_by(col(Delivery.id)).with_for_update())  # in the order in which others lock them
-    await tx.execute(
-        sql_update(Delivery)
-        .where(col(Delivery.endpoint_id) == endpoint_id, col(Delivery.state) == DeliveryState.PENDING)
-        .values(state=DeliveryState.CANCELLED, due_at=None, finished_at=tx.now, version=Delivery.version + 1)
-        .execution_options(synchronize_session=False)
-    )
+    await failing.lock_pending(tx, [endpoint_id])
+    await failing.cancel_pending(tx, [endpoint_id])
 
 
 def _shape(tx: Transaction) -> Shape:

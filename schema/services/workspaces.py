@@ -6,10 +6,12 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from schema.errors import Invalid, NotFound
+from schema.rules.audit import Action
 from schema.rules.fields import choice, text
 from schema.rules.ids import new_id
 from schema.rules.plans import Plan
 from schema.runtime import Reads, Transaction, Viewer, missing
+from schema.services import audit
 from schema.tables import Dialer, Workspace
 
 
@@ -50,7 +52,10 @@ async def only(tx: Reads) -> Workspace:
 async def set_plan(tx: Transaction, id: str, plan: str) -> Workspace:
     """Change the plan; the next request obeys it. Raises NotFound, Invalid."""
     row = await find(tx, id)
-    row.plan = Plan(choice(Plan)(plan, "plan"))
+    before, row.plan = row.plan, Plan(choice(Plan)(plan, "plan"))
+    row.contacts_at_most = None  # an unlimited plan counts nobody
     tx.viewer = Viewer(row.id, row.plan)
+    if row.plan is not before:
+        audit.note(tx, Action.WORKSPACE_PLAN_CHANGED, row.id, row.name, {"plan": (before.value, row.plan.value)})
     tx.wake()  # it may let more calls go on
     return row

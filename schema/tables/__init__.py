@@ -12,7 +12,7 @@ from schema.tables.keys import ApiKey, RetiredApiKey
 from schema.tables.phone_numbers import PhoneNumber
 from schema.tables.sessions import Session
 from schema.tables.webhooks import Delivery, DeliveryAttempt, Event, WebhookEndpoint
-from schema.tables.workspaces import User, UserRole, Workspace
+from schema.tables.workspaces import User, Workspace
 
 __all__ = [
     "Agent",
@@ -38,7 +38,6 @@ __all__ = [
     "SoftDeleted",
     "Table",
     "User",
-    "UserRole",
     "WebhookEndpoint",
     "Workspace",
 ]

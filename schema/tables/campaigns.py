@@ -56,6 +56,8 @@ class CampaignContact(Owned, table=True):
 
     `position` counts from 1 in the order of enrolment; unlike ids and instants it cannot go back when a clock does.
     `next_attempt_at` is set while the contact waits: for its next try, or for hours in which it may be called.
+    `waiting_for` says why, and for one that is being called, why its call is held back. `attempts` counts calls that
+    were dialed, and the one that is open.
     """
 
     __tablename__ = "campaign_contacts"

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar
 
 from sqlmodel import Field
 
 from schema.rules.plans import Plan
+from schema.rules.roles import UserRole
 from schema.tables.base import Owned, Table, enum, instant
 
 
-class UserRole(StrEnum):
-    """What a person may do in a workspace."""
-
-    OWNER = "owner"
-    MEMBER = "member"
-
-
 class Workspace(Table, table=True):
-    """A tenant, with the plan that sets its limits."""
+    """A tenant, with the plan that sets its limits.
+
+    `contacts_at_most`: there are no more contacts than this; None while nobody has counted them (decision K6).
+    """
 
     __tablename__ = "workspaces"
     NOUN: ClassVar[str] = "Workspace"
 
     name: str = Field(max_length=200)
     plan: Plan = enum(Plan)
+    contacts_at_most: int | None = None
     created_at: datetime = instant()
 
 

@@ -30,6 +30,7 @@ from schema.rules.addresses import Network, parse_network
 from tests.app.support import client, serving, small_app
 
 KEY = "vf_live_" + "Ab1" * 16 + "z"
+SESSION = "vf_session_" + "aZ0-_" * 8 + "xyz"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw+/=="
 
 
@@ -149,6 +150,7 @@ def test_pretty_is_for_people_and_shows_no_locals() -> None:
         (f"['{KEY}']", "['vf_live_[redacted]']"),
         (f"secret={WHSEC}", "secret=[redacted]"),
         (f"signed with {WHSEC}.", "signed with whsec_[redacted]."),
+        (f"session={SESSION};", "session=vf_session_[redacted];"),
         ("Authorization: Bearer abc.def-123", "Authorization: [redacted]"),
         ("(b'authorization', b'Bearer abc.def-123')", "(b'authorization', b'Bearer [redacted]')"),
         ("Basic dXNlcjpwYXNz", "Basic [redacted]"),

@@ -7,11 +7,13 @@ import multiprocessing
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import redis.asyncio
 from structlog.testing import capture_logs
 
+from app.host_limit import FILE, HostRateLimiter
 from app.rate_limit import LocalRateLimiter, RateLimiter, RedisRateLimiter, Usage
 from tests.support.servers import run_redis
 from tests.support.time import VirtualClock
@@ -25,10 +27,12 @@ def clock() -> VirtualClock:
     return VirtualClock(START)
 
 
-@pytest.fixture(params=["local", "redis"])
-async def limiter(request: pytest.FixtureRequest, clock: VirtualClock) -> AsyncIterator[RateLimiter]:
+@pytest.fixture(params=["local", "host", "redis"])
+async def limiter(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: Path) -> AsyncIterator[RateLimiter]:
     if request.param == "local":
         made: RateLimiter = LocalRateLimiter(clock)
+    elif request.param == "host":
+        made = HostRateLimiter(tmp_path / FILE, clock)
     else:
         made = RedisRateLimiter(request.getfixturevalue("redis_url"), clock)
     yield made
@@ -300,7 +304,7 @@ async def test_without_redis_this_process_counts_on_and_says_so_once(gate: Gate,
     assert [usage.allowed for usage in usages] == [True, True, True, True, False, False]
     assert (back.allowed, back.remaining) == (True, 9)  # what was counted meanwhile is not forgotten
     assert [(line["log_level"], line["event"]) for line in logs] == [
-        ("warning", "Redis is away: rate limits count per process until it is back"),
+        ("warning", "Redis is away: rate limits count per host until it is back"),
         ("info", "Redis is back: rate limits count for all processes together"),
     ]
     await limiter.close()

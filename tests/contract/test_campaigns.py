@@ -231,8 +231,8 @@ async def test_contacts_come_later_by_id_or_number(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ({}, (400, "BAD_REQUEST", "contactIds or contacts is required")),
-        ({"contactIds": []}, (400, "BAD_REQUEST", "contactIds or contacts is required")),
+        ({}, (400, "BAD_REQUEST", "contactIds, contacts or all is required")),
+        ({"contactIds": []}, (400, "BAD_REQUEST", "contactIds, contacts or all is required")),
         ({"contactIds": None}, (400, "BAD_REQUEST", "contactIds cannot be null")),
         ({"contactIds": [UNKNOWN]}, (404, "NOT_FOUND", f"Contact with id {UNKNOWN} not found")),
         ({"contacts": [{}]}, (400, "BAD_REQUEST", "contacts[0].phoneNumber is required")),

@@ -298,7 +298,7 @@ async def test_everybody_is_enrolled_with_one_request(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ({"all": False}, (400, "BAD_REQUEST", "contactIds or contacts is required")),
+        ({"all": False}, (400, "BAD_REQUEST", "contactIds, contacts or all is required")),
         ({"all": "true"}, (400, "BAD_REQUEST", "all must be true or false")),
         ({"all": None}, (400, "BAD_REQUEST", "all cannot be null")),
         (

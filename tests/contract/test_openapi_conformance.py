@@ -105,6 +105,7 @@ async def test_every_route_answers_as_described(asking: Asking) -> None:
     await ask("PATCH", f"/webhooks/{hook['id']}", {"events": ["call.ended"]})
     await ask("POST", f"/webhooks/{hook['id']}/rotate-secret", {"overlapSeconds": 0})
     await ask("POST", f"/webhooks/{hook['id']}/rotate-secret")
+    await ask("POST", f"/webhooks/{hook['id']}/recover", {"since": "2025-01-15T00:00:00Z"})
     sent = await ask("POST", f"/webhooks/{hook['id']}/test", expect=201)
     await ask("POST", f"/webhooks/deliveries/{sent['id']}/resend")
     await ask("DELETE", f"/webhooks/{hook['id']}", expect=204)
@@ -120,7 +121,8 @@ async def test_every_route_refuses_as_described(asking: Asking) -> None:
         path = route.path.replace("{id}", ID)
         await asking.ask(route.method, f"{path}?surprise=1", expect=400)
         if "{id}" in route.path:
-            body = {"contactIds": [ID]} if route.operation == "EnrolContacts" else {}
+            needed = {"EnrolContacts": {"contactIds": [ID]}, "RecoverDeliveries": {"since": "2025-01-15T00:00:00Z"}}
+            body = needed.get(route.operation, {})
             await asking.ask(route.method, path, body if route.method in {"POST", "PATCH"} else None, expect=404)
     await asking.ask("POST", "/contacts/import", "phone\n12\n", expect=400)
     await asking.ask("POST", "/contacts/import", {}, expect=415)

@@ -50,6 +50,18 @@ async def test_each_plan_has_its_limit(api: Api, limit: int | None) -> None:
 
 
 @pytest.mark.parametrize("plan", [Plan.STARTER])
+async def test_a_change_of_plan_holds_for_the_next_request(api: Api) -> None:
+    """K6; what was used stays used."""
+    first = await api.get("/agents")
+    await seeds.plan(api.runtime, api.viewer, Plan.BUSINESS)
+    second = await api.get("/agents")
+    await seeds.plan(api.runtime, api.viewer, Plan.ENTERPRISE)
+    third = await api.get("/agents")
+
+    assert [usage(response)[:2] for response in (first, second, third)] == [("60", "59"), ("600", "598"), (None, None)]
+
+
+@pytest.mark.parametrize("plan", [Plan.STARTER])
 async def test_over_the_limit(api: Api) -> None:
     """K5: 429 until `Reset`; a request sent at `Reset` succeeds."""
     for _ in range(60):
@@ -112,13 +124,16 @@ async def test_each_key_counts_for_itself(api: Api) -> None:
 
 
 async def test_graphql_counts_root_fields(api: Api) -> None:
-    """K5: fragments opened, what merges once, at least one."""
+    """K5: fragments opened, what merges once, what is skipped or only a name too, at least one."""
     cost = {
         "{ agents { total } }": 1,
         "{ agents { total } agents { total } }": 1,
         "{ a: agents { total } b: agents { total } }": 2,
         "{ ...All ... { workspace { id } } } fragment All on Query { agents { total } calls { total } }": 3,
         "query A { agents { total } } query B { agents { total } calls { total } contacts { total } }": 3,
+        "{ a: __typename b: __typename agents { total } }": 3,
+        "query($no: Boolean = false) { agents @include(if: $no) { total } calls @skip(if: true) { total } }": 2,
+        "{ ...All @skip(if: true) ...All } fragment All on Query { ... { a: __typename } b: __typename }": 2,
         "{ nothing }": 1,
         "{": 1,
     }

@@ -47,9 +47,10 @@ POST   /webhooks
 GET    /webhooks/{id}
 PATCH  /webhooks/{id}
 DELETE /webhooks/{id}
-GET    /webhooks/{id}/deliveries        limit offset state
+GET    /webhooks/{id}/deliveries        limit offset state event from to
 POST   /webhooks/{id}/test
 POST   /webhooks/{id}/rotate-secret
+POST   /webhooks/{id}/recover
 GET    /webhooks/deliveries/{id}
 POST   /webhooks/deliveries/{id}/resend
 """
@@ -107,7 +108,8 @@ async def test_every_route_of_one_thing_says_when_it_is_not_there(api: Api, meth
         "webhooks": "Webhook endpoint",
     }
     noun = "Delivery" if "/deliveries/" in path else nouns[path.split("/")[1]]
-    body = {"contacts": [{"phoneNumber": "+15551234567"}]} if path.endswith("/contacts") else None
+    bodies = {"contacts": {"contacts": [{"phoneNumber": "+15551234567"}]}, "recover": {"since": "2025-01-15T00:00:00Z"}}
+    body = bodies.get(path.rpartition("/")[2]) if method == "POST" else None
 
     async with api.unchanged():
         response = await api.http.request(

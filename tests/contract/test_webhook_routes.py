@@ -13,12 +13,16 @@ from schema.services import deliveries
 from schema.tables import Delivery
 from tests.support import seeds
 from tests.support.api import Api, error
+from tests.support.invariants import rows
 from tests.support.runtime import on_both
 
 pytestmark = on_both
 
 EVENTS = ["call.started", "call.ended", "call.failed", "transcript.ready", "analysis.complete"]
-ENDPOINT = ["id", "url", "description", "events", "isActive", "createdAt", "updatedAt"]
+ENDPOINT = [
+    *("id", "url", "description", "events", "isActive"),
+    *("failingSince", "disabledAt", "disabledReason", "createdAt", "updatedAt"),
+]
 URL = "https://hooks.example.com/voxforge"
 
 
@@ -29,7 +33,8 @@ async def test_setting_up_an_endpoint(api: Api) -> None:
     made = created.json()
     assert created.status_code == 201
     assert created.headers["location"] == f"/api/v1/webhooks/{made['id']}"
-    assert list(made) == [*ENDPOINT[:5], "secret", *ENDPOINT[5:]]
+    assert list(made) == [*ENDPOINT[:8], "secret", *ENDPOINT[8:]]
+    assert (made["failingSince"], made["disabledAt"], made["disabledReason"]) == (None, None, None)
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", made.pop("secret"))
     assert made["events"] == ["call.ended", "call.failed"]
     assert (await api.get(f"/webhooks/{made['id']}")).json() == made
@@ -188,3 +193,97 @@ async def test_after_a_delete_nothing_is_sent(api: Api) -> None:
 
     assert await due.lease(api.runtime, Delivery, limit=10, seconds=30) == []
     assert (await api.get(f"/webhooks/deliveries/{delivery['id']}")).json()["state"] == "cancelled"
+
+
+async def test_an_endpoint_that_was_disabled_says_why_and_is_switched_on_and_recovered(api: Api) -> None:
+    """Decision 0013."""
+    row = await seeds.endpoint(api.runtime, api.viewer, events=["call.started"])
+    await seeds.submitted(api.runtime, api.viewer, await seeds.call(api.runtime, api.viewer))
+    await sent(api, status_code=500)
+    assert (await api.get(f"/webhooks/{row.id}")).json()["failingSince"] == "2025-01-15T14:00:00Z"
+    await api.clock.advance(5 * 86_400)
+    await sent(api, status_code=500)
+
+    disabled = (await api.get(f"/webhooks/{row.id}")).json()
+    too_soon = await api.post(f"/webhooks/{row.id}/recover", {"since": "2025-01-15T00:00:00Z"})
+    enabled = (await api.patch(f"/webhooks/{row.id}", {"isActive": True})).json()
+    recovered = await api.post(f"/webhooks/{row.id}/recover", {"since": "2025-01-15T00:00:00Z"})
+    again = await api.post(f"/webhooks/{row.id}/recover", {"since": "2025-01-15T00:00:00Z"})
+
+    assert {name: disabled[name] for name in ("isActive", "failingSince", "disabledAt", "disabledReason")} == {
+        "isActive": False,
+        "failingSince": "2025-01-15T14:00:00Z",
+        "disabledAt": "2025-01-20T14:00:00Z",
+        "disabledReason": "No delivery has succeeded since 2025-01-15T14:00:00Z (5 days): the last answer 500",
+    }
+    assert error(too_soon) == (400, "BAD_REQUEST", f"Webhook endpoint with id {row.id} is not active")
+    assert (enabled["isActive"], enabled["failingSince"], enabled["disabledReason"]) == (True, None, None)
+    assert (recovered.status_code, recovered.json()) == (200, {"recovered": 1})
+    assert again.json() == {"recovered": 0}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "since is required"),
+        ({"since": "2025-01-16T14:00:00Z"}, "since must not be in the future"),
+        ({"since": "2024-12-01T00:00:00Z"}, "since must not be more than 30 days ago: events are kept no longer"),
+        ({"since": "2025-01-15T00:00:00Z", "until": "2025-01-14T00:00:00Z"}, "since must not be after until"),
+        ({"since": "2025-01-15T00:00:00Z", "until": None}, "until cannot be null"),
+    ],
+)
+async def test_what_cannot_be_recovered(api: Api, body: dict[str, Any], message: str) -> None:
+    """Decision 0013."""
+    row = await seeds.endpoint(api.runtime, api.viewer)
+
+    async with api.unchanged():
+        response = await api.post(f"/webhooks/{row.id}/recover", body)
+
+    assert error(response) == (400, "BAD_REQUEST", message)
+
+
+async def test_deliveries_by_event_and_time(api: Api) -> None:
+    """R8."""
+    row = await seeds.endpoint(api.runtime, api.viewer)
+    for event in ("call.ended", "call.failed", "call.failed"):
+        await api.post(f"/webhooks/{row.id}/test", {"event": event})
+        await api.clock.advance(86_400)
+
+    async def found(query: str) -> list[str]:
+        return [each["event"] for each in (await api.get(f"/webhooks/{row.id}/deliveries?{query}")).json()]
+
+    assert await found("event=call.failed") == ["call.failed", "call.failed"]
+    assert await found("from=2025-01-16&to=2025-01-16") == ["call.failed"]
+    assert await found("to=2025-01-15") == ["call.ended"]
+    wrong = await api.get(f"/webhooks/{row.id}/deliveries?event=call.exploded")
+    assert error(wrong)[:2] == (400, "BAD_REQUEST")
+    backwards = await api.get(f"/webhooks/{row.id}/deliveries?from=2025-01-17&to=2025-01-16")
+    assert error(backwards) == (400, "BAD_REQUEST", "from must not be after to")
+
+
+async def test_no_answer_and_no_row_of_the_log_has_a_secret_or_a_signature(api: Api) -> None:
+    """W7."""
+    made = (await api.post("/webhooks", {"url": URL})).json()
+    rotated = (await api.http.post(f"/api/v1/webhooks/{made['id']}/rotate-secret")).json()
+    delivery = (await api.http.post(f"/api/v1/webhooks/{made['id']}/test")).json()
+    leases = await due.lease(api.runtime, Delivery, limit=10, seconds=30)
+    (out,) = await deliveries.load(api.runtime, leases)
+    headers = out.headers(api.clock.now())
+    async with api.runtime.transaction(api.viewer) as tx:
+        await deliveries.settle(tx, [seeds.answer(out, tx.now, status_code=500)])
+
+    shown = [
+        (await api.get(path)).text
+        for path in (
+            "/webhooks",
+            f"/webhooks/{made['id']}",
+            f"/webhooks/{made['id']}/deliveries",
+            f"/webhooks/deliveries/{delivery['id']}",
+        )
+    ]
+    kept = await rows(api.runtime)
+    written = [str(kept[table]) for table in kept if table != "webhook_endpoints"]
+    told = [made["secret"], rotated["secret"], headers["X-VoxForge-Signature"], *headers["webhook-signature"].split()]
+    for word in told:
+        for text in (*shown, *written):
+            assert word.removeprefix("whsec_").removeprefix("sha256=").removeprefix("v1,") not in text

@@ -6,8 +6,12 @@ import time
 from typing import Any
 
 import httpx
+import pytest
+import standardwebhooks
+import svix
 
 from tests.flows.receiver import Receiver
+from tests.flows.servers import caller, place, until_over
 from tests.flows.test_first_call import check_signatures, endpoint
 
 
@@ -46,6 +50,54 @@ def test_a_test_event_arrives_signed_and_is_logged(client: httpx.Client, receivi
     assert hook["secret"] not in client.get(f"/webhooks/deliveries/{delivery['id']}").text
 
 
+def test_both_secrets_verify_what_arrives_while_they_overlap(client: httpx.Client, receiving: Receiver) -> None:
+    """Decision W3: with the Standard Webhooks libraries the old secret and the new, in the header of old the old."""
+    hook = endpoint(client, receiving)
+    old = hook["secret"]
+    new = client.post(f"/webhooks/{hook['id']}/rotate-secret").json()["secret"]
+    client.post(f"/webhooks/{hook['id']}/test")
+    [during] = receiving.wait_for(1)
+    newest = client.post(f"/webhooks/{hook['id']}/rotate-secret", json={"overlapSeconds": 0}).json()["secret"]
+    client.post(f"/webhooks/{hook['id']}/test")
+
+    [_, after] = receiving.wait_for(2)
+
+    check_signatures(during, old)
+    for secret in (old, new):
+        assert standardwebhooks.Webhook(secret).verify(during.body, during.headers) == during.json
+        svix.Webhook(secret).verify(during.body, during.headers)
+    check_signatures(after, newest)
+    for secret in (old, new):
+        with pytest.raises(standardwebhooks.WebhookVerificationError):
+            standardwebhooks.Webhook(secret).verify(after.body, after.headers)
+        with pytest.raises(svix.WebhookVerificationError):
+            svix.Webhook(secret).verify(after.body, after.headers)
+
+
+def test_what_an_endpoint_missed_is_recovered_once(client: httpx.Client, receiving: Receiver) -> None:
+    """Decision 0013: with the ids of the first time."""
+    hook = endpoint(client, receiving, events=["call.started"])
+    ids = caller(client)
+    client.patch(f"/webhooks/{hook['id']}", json={"isActive": False})
+    until_over(client, calls := [place(client, ids, "+12025550140") for _ in range(2)])
+    client.patch(f"/webhooks/{hook['id']}", json={"isActive": True})
+    since = {"since": "2020-01-01T00:00:00Z"}
+    too_old = client.post(f"/webhooks/{hook['id']}/recover", json=since)
+    since["since"] = client.get(f"/calls/{calls[0]}").json()["createdAt"]
+
+    first = client.post(f"/webhooks/{hook['id']}/recover", json=since)
+    got = receiving.wait_for(2)
+    again = client.post(f"/webhooks/{hook['id']}/recover", json=since)
+
+    assert too_old.status_code == 400
+    assert (first.json(), again.json()) == ({"recovered": 2}, {"recovered": 0})
+    assert [one.json["data"]["callId"] for one in got] == calls
+    for one in got:
+        check_signatures(one, hook["secret"])
+    log = client.get(f"/webhooks/{hook['id']}/deliveries").json()
+    assert sorted(one["eventId"] for one in log) == sorted(one.headers["webhook-id"] for one in got)
+
+
 def test_a_test_event_is_sent_once_whatever_the_answer(client: httpx.Client, receiving: Receiver) -> None:
     hook = endpoint(client, receiving)
     receiving.statuses["/"] = [500]
@@ -74,7 +126,7 @@ def test_a_redirect_is_a_failure_and_a_refused_connection_has_a_class(
     """Decisions W4, W7."""
     redirecting = endpoint(client, receiving, "/moved")
     receiving.statuses["/moved"] = [302]
-    gone = client.post("/webhooks", json={"url": "http://127.0.0.1:9/nobody"}).json()
+    gone = client.post("/webhooks", json={"url": "http://127.0.0.1:2/nobody"}).json()
 
     moved = settled(client, client.post(f"/webhooks/{redirecting['id']}/test").json()["id"], "failed")
     refused = settled(client, client.post(f"/webhooks/{gone['id']}/test").json()["id"], "failed")

@@ -56,6 +56,10 @@ WRONG = [
     ("WEBHOOK_TIMEOUT", "60.5", "must be at most 60"),
     ("WEBHOOK_ALLOW_NETWORKS", "10.0.0.0/33", f"{CIDR} '10.0.0.0/33'"),
     ("WEBHOOK_ALLOW_HTTP", "perhaps", "must be true or false"),
+    ("WEBHOOK_LOG_DAYS", "a month", "must be a number"),
+    ("WEBHOOK_LOG_DAYS", "0", "must be at least 1"),
+    ("WEBHOOK_LOG_DAYS", "3651", "must be at most 3650"),
+    ("GRAPHQL_INTROSPECTION", "perhaps", "must be true or false"),
     ("LOG_FORMAT", "xml", "must be one of: pretty, json"),
     ("SQLITE_SYNCHRONOUS", "off", "must be one of: normal, full"),
 ]
@@ -113,6 +117,8 @@ def test_nothing_set_is_the_documents_defaults() -> None:
         "webhook_timeout": 10.0,  # W4
         "webhook_allow_networks": (),
         "webhook_allow_http": False,
+        "webhook_log_days": 30,
+        "graphql_introspection": True,
         "log_format": None,
         "sqlite_synchronous": "normal",
     }

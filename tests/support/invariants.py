@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -67,7 +68,9 @@ async def wrong_campaigns(runtime: Runtime) -> list[str]:
     for one in await runtime.database.read(select(CampaignContact)):
         statuses[one.campaign_id][one.status] += 1
         waits = one.status is CampaignContactStatus.WAITING
-        if waits != (one.next_attempt_at is not None) or waits != (one.waiting_for is not None):
+        may_say_why = waits or one.status is CampaignContactStatus.CALLING  # whose call may be held back
+        says_why = one.waiting_for is not None
+        if waits != (one.next_attempt_at is not None) or (waits and not says_why) or (says_why and not may_say_why):
             wrong.append(f"campaign contact {one.id} is {one.status.value} until {one.next_attempt_at}")
         if (one.status is CampaignContactStatus.FINISHED) != (one.finished_at is not None):
             wrong.append(f"campaign contact {one.id} is {one.status.value} and finished_at is {one.finished_at}")
@@ -80,7 +83,8 @@ async def wrong_campaigns(runtime: Runtime) -> list[str]:
         if row.status in OPEN and 0 < row.calls_total == row.calls_completed:
             wrong.append(f"campaign {row.id} is {row.status.value} and everybody in it is finished")
     calls = [call for call in await runtime.database.read(select(Call)) if call.campaign_id is not None]
-    tries = Counter((call.campaign_id, call.contact_id, call.contact_attempt) for call in calls)
+    made = [call for call in calls if call.contact_attempt is not None]  # by the others nobody was called
+    tries = Counter((call.campaign_id, call.contact_id, call.contact_attempt) for call in made)
     wrong += [f"try {a_try} was made {times} times" for a_try, times in tries.items() if times > 1]
     being_called = Counter((call.campaign_id, call.contact_id) for call in calls if call.ended_at is None)
     if being_called != Counter(calling):
@@ -91,13 +95,15 @@ async def wrong_campaigns(runtime: Runtime) -> list[str]:
 async def wrong_events(runtime: Runtime, *, in_order: bool = True) -> list[str]:
     """W2: started once for a call that a carrier was told of, then exactly one of ended and failed, then the rest.
 
+    Calls so old that their events are kept no longer are passed over.
     Without `in_order` they may have come in any: when the clock was set back, ids do not tell what came first.
     """
     happened: dict[str, list[EventType]] = defaultdict(list)
     for event in await runtime.database.read(select(Event).where(Event.call_id.is_not(None)).order_by(Event.id)):
         happened[event.call_id].append(event.type)
     wrong = []
-    for call in await runtime.database.read(select(Call)):
+    kept_since = runtime.clock.now() - timedelta(days=runtime.settings.webhook_log_days)
+    for call in await runtime.database.read(select(Call).where(Call.created_at >= kept_since)):
         kinds = happened[call.id] if in_order else sorted(happened[call.id], key=list(EventType).index)
         ends = [EventType.CALL_ENDED] if call.status is CallStatus.COMPLETED else []
         ends += [EventType.CALL_FAILED] if call.status is CallStatus.FAILED else []

@@ -19,7 +19,8 @@ from schema import migrations
 from schema.bell import LocalBell
 from schema.database import Database
 from schema.runtime import Runtime
-from schema.services import users
+from schema.services import passwords
+from schema.services.watching import TOPIC
 from schema.settings import PREFIX, Settings
 from schema.tables import Table
 from tests.support.servers import PostgresServer
@@ -34,12 +35,19 @@ on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 
 
 class Rings(LocalBell):
-    """A bell that remembers what it rang for."""
+    """A bell that remembers what work it rang for, and which calls have changed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.heard: list[str] = []
-        self.listen(self.heard.append)
+        self.changed: list[str] = []
+        self.listen(self._remember)
+
+    def _remember(self, topic: str) -> None:
+        if topic.startswith(TOPIC):
+            self.changed.append(topic.removeprefix(TOPIC))
+        else:
+            self.heard.append(topic)
 
 
 def settings_for(data: Path, **given: object) -> Settings:
@@ -139,5 +147,5 @@ async def _keep_compiled(database: Database) -> None:
 def cheap_passwords() -> Iterator[None]:
     """Hashing that takes no time; how much it should take is argon2's business."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(users, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         yield

@@ -9,6 +9,7 @@ from typing import Any
 from sqlmodel import col
 
 from schema import due
+from schema.rules.agents import AGENT
 from schema.rules.calls import AnsweredBy, EndReason, Outcome, Sentiment
 from schema.rules.idempotency import fingerprint, reservation_id
 from schema.rules.ids import new_id
@@ -27,12 +28,15 @@ from schema.services import (
     holding,
     idempotency,
     keys,
+    passwords,
     phone_numbers,
     progress,
+    sessions,
     users,
     webhooks,
     workspaces,
 )
+from schema.services.sessions import SignedIn
 from schema.tables import (
     Agent,
     ApiKey,
@@ -43,6 +47,7 @@ from schema.tables import (
     Contact,
     Delivery,
     PhoneNumber,
+    User,
     WebhookEndpoint,
 )
 
@@ -73,9 +78,41 @@ async def key(runtime: Runtime, viewer: Viewer, **given: Any) -> tuple[ApiKey, s
         return await keys.create(tx, {"name": "Zapier", **given})
 
 
+PASSWORD = "a sentence of my own"
+
+
+async def user(
+    runtime: Runtime, viewer: Viewer, *, email: str | None = None, role: str = "owner", password: str | None = PASSWORD
+) -> User:
+    """Somebody with that password, or (None) with a one-time password that nobody knows."""
+    first = await passwords.new_one_time()
+    async with runtime.transaction(viewer) as tx:
+        address = email or f"{new_id(tx.now)}@example.com"
+        row = await users.create(tx, address=address, role=role, password=first)
+        if password is not None:
+            row.password_hash, row.must_change_password = await passwords.hashed(password), False
+    return row
+
+
+async def signed_in(
+    runtime: Runtime, viewer: Viewer, *, email: str | None = None, role: str = "owner"
+) -> tuple[SignedIn, str]:
+    """Somebody who has just signed in, and the token of the session."""
+    row = await user(runtime, viewer, email=email, role=role)
+    return await sessions.sign_in(runtime, row.email, PASSWORD, address="203.0.113.7", user_agent="Firefox")
+
+
 async def agent(runtime: Runtime, viewer: Viewer, **given: Any) -> Agent:
     async with runtime.transaction(viewer) as tx:
         return await agents.create(tx, {"name": "Sam", "system_prompt": "Be kind.", **given})
+
+
+async def _agent_beyond_plan(runtime: Runtime, viewer: Viewer) -> Agent:
+    """An agent whatever the plan allows (K6): a test of calls is not one of agents."""
+    async with runtime.transaction(viewer) as tx:
+        clean = AGENT.new({"name": "Sam", "system_prompt": "Be kind."})
+        row = Agent(id=tx.new_id(), workspace_id=tx.workspace_id, created_at=tx.now, updated_at=tx.now, **clean)
+        return tx.add(row)
 
 
 async def phone_number(runtime: Runtime, viewer: Viewer, *, carrier: str = "sandbox", **given: Any) -> PhoneNumber:
@@ -104,7 +141,7 @@ async def endpoint(runtime: Runtime, viewer: Viewer, **given: Any) -> WebhookEnd
 async def campaign(runtime: Runtime, viewer: Viewer, **given: Any) -> Campaign:
     """A campaign, with an agent and a number of its own unless told."""
     if "agent_id" not in given:
-        given["agent_id"] = (await agent(runtime, viewer)).id
+        given["agent_id"] = (await _agent_beyond_plan(runtime, viewer)).id
     if "phone_number_id" not in given:
         given["phone_number_id"] = (await phone_number(runtime, viewer)).id
     async with runtime.transaction(viewer) as tx:
@@ -132,7 +169,7 @@ async def call(runtime: Runtime, viewer: Viewer, *, to: str | None = None, **col
 
     One of a campaign is its first try at a contact of its own.
     """
-    sam = await agent(runtime, viewer)
+    sam = await _agent_beyond_plan(runtime, viewer)
     sales = await phone_number(runtime, viewer)
     if columns.get("campaign_id") and "contact_id" not in columns:
         to = to or number()
@@ -225,14 +262,15 @@ async def everything(runtime: Runtime, viewer: Viewer) -> None:
     people = await contact_list(runtime, viewer, 2)
     await campaign(runtime, viewer, contact_ids=people)
     await appointment(runtime, viewer, contact_id=people[0])
-    await key(runtime, viewer)
+    replaced, _ = await key(runtime, viewer)
     ours = col(Delivery.workspace_id) == viewer.workspace_id
     leases = await due.lease(runtime, Delivery, limit=1, seconds=30, where=[ours])
     sent = await deliveries.load(runtime, leases)
+    await signed_in(runtime, viewer)
     async with runtime.transaction(viewer) as tx:
         await do_not_call.add(tx, {"phone_number": number()})
-        await users.create(tx, address=f"{new_id(tx.now)}@example.com", role="owner")
         await deliveries.settle(tx, [answer(out, tx.now, status_code=500) for out in sent])
+        await keys.rotate(tx, replaced.id)
         await idempotency.reserve(tx, reservation_id(viewer.workspace_id, ["/calls"], "seeded"), fingerprint({}))
 
 

@@ -1,90 +1,26 @@
-"""Calls on the stage: from the queue to the analysis, whatever the carrier, the database and a stop do meanwhile."""
+"""Calls on the stage: from the queue to the analysis, whatever the carrier and the database do meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlmodel import col
 
-from schema import due
-from schema.due import Lease
 from schema.rules.calls import CallPhase, CallStatus, EndReason
-from schema.runtime import Runtime, Viewer
-from schema.services import calls, dialing
-from schema.tables import Call, Event
+from schema.runtime import Runtime, Transaction, Viewer
+from schema.services import calls, dialing, holding
+from schema.services.holding import Kept, Note, Said
 from tests.support import seeds
 from tests.support.invariants import broken_invariants
 from tests.support.time import VirtualClock
-from workers.calls import Calls
-from workers.carriers.base import CarrierError, Leg, Order
+from tests.workers.carrying import EVENTS, Carrier, Work, queued, read, told
 from workers.carriers.sandbox import SandboxCarrier
-from workers.carriers.sandbox_leg import SandboxLeg
 from workers.recording import RecordingInfo, Studio
-
-EVENTS = ["call.started", "call.ended", "transcript.ready", "analysis.complete"]
-
-
-class Carrier(SandboxCarrier):
-    """The sandbox, on a bad line: as often as `fails` says, by the name of what is asked, it cannot answer."""
-
-    def __init__(self, directory: Path, clock: VirtualClock) -> None:
-        super().__init__(directory, clock)
-        self.fails: dict[str, int] = {}
-        self.placing = asyncio.Event()
-        self.answers = asyncio.Event()
-        self.answers.set()
-
-    def _try(self, what: str) -> None:
-        if self.fails.get(what, 0) > 0:
-            self.fails[what] -= 1
-            raise CarrierError(f"cannot {what}")
-
-    async def place(self, order: Order) -> str:
-        reference = await super().place(order)
-        self.placing.set()
-        await self.answers.wait()
-        return reference
-
-    async def attach(self, reference: str) -> SandboxLeg:
-        self._try("attach")
-        return await super().attach(reference)
-
-    async def find(self, attempt_id: str) -> Leg | None:
-        self._try("find")
-        return await super().find(attempt_id)
-
-    async def hang_up(self, reference: str) -> None:
-        self._try("hang up")
-        await super().hang_up(reference)
-
-
-class Work:
-    """The performer, its carrier, and the places it has given back."""
-
-    def __init__(self, runtime: Runtime, carrier: Carrier) -> None:
-        self.runtime = runtime
-        self.carrier = carrier
-        self.given_back = 0
-        self.performer = Calls(runtime, self._give_back, lambda *_: {"sandbox": carrier})
-
-    def _give_back(self, places: int) -> None:
-        self.given_back += places
-
-    async def take(self) -> list[Lease]:
-        """What a consumer does: lease what is due, and hand it over."""
-        leases = await due.lease(self.runtime, Call, limit=50, seconds=dialing.LEASE_S)
-        self.performer.take(leases)
-        return leases
-
-    async def carry(self) -> None:
-        """Take what is due, and carry it to its end."""
-        await self.take()
-        await asyncio.gather(*self.performer._carried)
 
 
 @pytest.fixture
@@ -105,20 +41,6 @@ async def work(runtime: Runtime, tmp_path: Path, clock: VirtualClock) -> AsyncIt
     yield working
     await working.performer.close(5)
     assert await broken_invariants(runtime) == []
-
-
-async def read(runtime: Runtime, viewer: Viewer, call: Call) -> Call:
-    return await calls.get(runtime.snapshot(viewer), call.id)
-
-
-async def told(runtime: Runtime, call: Call) -> list[str]:
-    tx = runtime.snapshot(Viewer(call.workspace_id))
-    rows = await tx.all(tx.select(Event).where(col(Event.call_id) == call.id).order_by(col(Event.id)))
-    return [row.type.value for row in rows]
-
-
-async def queued(runtime: Runtime, viewer: Viewer, number: str = "00") -> Call:
-    return await seeds.call(runtime, viewer, to=f"+121255501{number}")
 
 
 async def test_a_call_is_dialed_carried_and_processed(runtime: Runtime, viewer: Viewer, work: Work) -> None:
@@ -262,6 +184,33 @@ async def test_what_the_database_cannot_do_now_is_taken_up_again(
     assert work.given_back == 2
 
 
+@pytest.mark.parametrize("resume", [True, False])
+async def test_a_conversation_goes_on_when_the_database_could_not_take_what_was_said_at_once(
+    runtime: Runtime, viewer: Viewer, work: Work, monkeypatch: pytest.MonkeyPatch, resume: bool
+) -> None:
+    """Let go of, it would be silent until the lease ends; a carrier that cannot resume would have lost it."""
+    monkeypatch.setattr(SandboxCarrier, "capabilities", replace(SandboxCarrier.capabilities, resume=resume))
+    call = await queued(runtime, viewer)
+    write, said = holding.write, 0
+
+    async def failing_once(tx: Transaction, notes: Sequence[Note]) -> list[Kept | None]:
+        nonlocal said
+        said += any(isinstance(note, Said) for note in notes)
+        if said == 2:
+            said += 1
+            raise OperationalError("", {}, Exception("the connection was lost"))
+        return await write(tx, notes)
+
+    monkeypatch.setattr(holding, "write", failing_once)
+
+    await work.carry()
+
+    row = await read(runtime, viewer, call)
+    assert (row.status, row.end_reason) == (CallStatus.COMPLETED, EndReason.AGENT_HANGUP)
+    assert (row.phase, len(row.transcript)) == (CallPhase.DONE, 9)
+    assert await told(runtime, call) == EVENTS
+
+
 @pytest.mark.parametrize(
     ("number", "status", "reason"),
     [
@@ -378,77 +327,3 @@ async def test_when_very_many_are_processed_they_keep_their_places(
     await asyncio.gather(*work.performer._carried)
 
     assert (given_back, work.given_back) == (0, 1)
-
-
-# --- a stop ---
-
-
-async def not_left_leased(runtime: Runtime, viewer: Viewer) -> list[str]:
-    tx = runtime.snapshot(viewer)
-    rows = await tx.all(tx.select(Call))
-    return [f"{row.phase} until {row.due_at}" for row in rows if row.due_at and row.due_at > runtime.clock.now()]
-
-
-async def test_a_stop_puts_back_calls_that_nobody_has_begun_with(runtime: Runtime, viewer: Viewer, work: Work) -> None:
-    for _ in range(3):
-        await queued(runtime, viewer)
-    await work.take()  # the tasks are made, and have not run
-
-    await work.performer.close(5)
-
-    assert await not_left_leased(runtime, viewer) == []
-    assert len(await due.lease(runtime, Call, limit=9, seconds=1)) == 3
-
-
-@pytest.mark.parametrize("seconds", [0.5, 3.0, 12.0, 20.0])
-async def test_a_stop_puts_back_calls_wherever_they_stand(
-    runtime: Runtime, viewer: Viewer, work: Work, clock: VirtualClock, seconds: float
-) -> None:
-    for number in ("00", "04", "41"):
-        await queued(runtime, viewer, number)
-    await work.take()
-    await clock.sleep(seconds)
-
-    await work.performer.close(5)
-
-    assert await not_left_leased(runtime, viewer) == []
-
-
-async def test_a_stop_waits_for_the_carrier_to_say_what_became_of_what_it_was_just_told(
-    runtime: Runtime, viewer: Viewer, work: Work
-) -> None:
-    """Cut short there, nobody would know whether it dials (L4)."""
-    call = await queued(runtime, viewer)
-    work.carrier.answers.clear()
-    await work.take()
-    await work.carrier.placing.wait()
-
-    closing = asyncio.create_task(work.performer.close(5))
-    await asyncio.sleep(0)
-    work.carrier.answers.set()
-    await closing
-
-    row = await read(runtime, viewer, call)
-    assert (row.phase, row.leg is not None) == (CallPhase.SUBMITTED, True)
-    assert await not_left_leased(runtime, viewer) == []
-
-
-async def test_a_stop_leaves_a_call_whose_carrier_says_nothing_to_be_looked_up(
-    runtime: Runtime, viewer: Viewer, work: Work, tmp_path: Path, clock: VirtualClock
-) -> None:
-    call = await queued(runtime, viewer)
-    work.carrier.answers.clear()
-    await work.take()
-    await work.carrier.placing.wait()
-    await work.performer.close(0.0)
-    left, leased = await read(runtime, viewer, call), await not_left_leased(runtime, viewer)
-
-    again = Work(runtime, Carrier(tmp_path, clock))
-    await again.carry()
-    dials = await again.carrier.dials(f"{call.id}.1")
-    await again.performer.close(5)
-
-    assert (left.phase, leased) == (CallPhase.DIALING, [])
-    row = await read(runtime, viewer, call)
-    assert (row.status, dials) == (CallStatus.COMPLETED, 1)
-    assert await told(runtime, call) == EVENTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from schema.rules.calls import AttemptState, CallPhase, CallStatus, EndReason
 from schema.rules.webhooks import EventType
 from schema.runtime import Runtime, Viewer
 from schema.services import calls, dialing
+from schema.services.dialing import Dial, Wait
 from schema.tables import Call, CallAttempt, Event
 from tests.support import seeds
 from tests.support.invariants import broken_invariants
@@ -30,7 +32,7 @@ from workers.carriers.base import (
     Order,
     SubmissionUnknown,
 )
-from workers.dialing import Dialer
+from workers.dialing import ASK_FOR_S, Dialer
 from workers.holding import Hold, Scribe
 
 
@@ -54,6 +56,8 @@ class Carrier:
         self.hung_up: list[str] = []
         self.refusal: CarrierError | None = None
         self.known: dict[str, str] = {}
+        self.unanswered = 0  # times that it cannot be asked
+        self.finds = 0
         self.meanwhile: Lease | None = None
 
     async def place(self, order: Order) -> str:
@@ -66,6 +70,9 @@ class Carrier:
         return f"leg of {order.attempt_id}"
 
     async def find(self, attempt_id: str) -> Leg | None:
+        self.finds += 1
+        if self.finds <= self.unanswered:
+            raise CarrierError("out of reach")
         if attempt_id not in self.known:
             return None
         return Leg(self.known[attempt_id], attempt_id, LegState.SUBMITTED, self.runtime.clock.now())
@@ -191,6 +198,96 @@ async def test_a_call_whose_worker_died_while_dialing_is_looked_up_not_dialed(
     assert carrier.orders == []
 
 
+async def test_a_carrier_that_cannot_say_what_became_of_a_submission_is_asked_when_the_lease_ends(
+    runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call
+) -> None:
+    """It may well be dialing: that nobody could be asked settles nothing (L4)."""
+    carrier.refusal, carrier.unanswered = SubmissionUnknown(), 3
+    carrier.known = {f"{call.id}.1": "leg-7"}
+    first = await dial(runtime, viewer, carrier, call)
+    left, told = await read(runtime, viewer, call), await events(runtime, viewer)
+    await runtime.clock.sleep(dialing.LEASE_S)
+
+    hold = hold_of(runtime, viewer, await seeds.taken(runtime, call))
+    second = await Dialer(runtime, hold, carrier).settle_unknown(f"{call.id}.1")
+
+    assert (first, second, carrier.finds) == (None, "leg-7", 4)
+    assert (left.status, left.phase, left.end_reason, told) == (CallStatus.QUEUED, CallPhase.DIALING, None, [])
+    assert (await read(runtime, viewer, call)).status is CallStatus.IN_PROGRESS
+    assert len(carrier.orders) == 1
+
+
+async def test_a_lease_is_renewed_while_a_carrier_thinks(
+    runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever took the call over meanwhile would have its leg hung up, as one of nobody."""
+    monkeypatch.setattr("workers.dialing.RENEW_EVERY_S", 0.001)
+    dial = await seeds.dialed(runtime, viewer, call)
+    hold, renewed = hold_of(runtime, viewer, dial.held), asyncio.Event()
+    write = hold.write
+
+    async def watched(*args: Any, **given: Any) -> None:
+        await write(*args, **given)
+        renewed.set()
+
+    async def slow(attempt_id: str) -> Leg | None:
+        await renewed.wait()
+        return Leg("leg-7", attempt_id, LegState.SUBMITTED, runtime.clock.now())
+
+    hold.write, carrier.find = watched, slow  # type: ignore[method-assign]
+
+    reference = await Dialer(runtime, hold, carrier).settle_unknown(dial.attempt_id)
+
+    row = await read(runtime, viewer, call)
+    assert (reference, row.leg, row.version) == ("leg-7", "leg-7", hold.lease.version)
+    assert carrier.hung_up == []
+
+
+async def test_what_a_carrier_did_not_know_of_before_it_went_out_of_reach_is_not_settled(
+    runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call
+) -> None:
+    """It may list a new call only after a while."""
+    find = carrier.find
+
+    async def out_of_reach_later(attempt_id: str) -> Leg | None:
+        carrier.unanswered = 0 if carrier.finds == 0 else 1_000
+        return await find(attempt_id)
+
+    carrier.refusal, carrier.find = SubmissionUnknown(), out_of_reach_later  # type: ignore[method-assign]
+
+    await dial(runtime, viewer, carrier, call)
+
+    row = await read(runtime, viewer, call)
+    assert (row.phase, row.end_reason, carrier.finds) == (CallPhase.DIALING, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("after_s", "status", "reason"),
+    [
+        (ASK_FOR_S - 10, CallStatus.QUEUED, None),
+        (ASK_FOR_S, CallStatus.FAILED, EndReason.SUBMISSION_UNKNOWN),
+    ],
+)
+async def test_a_carrier_that_stays_unable_to_say_is_not_asked_for_ever(
+    runtime: Runtime,
+    viewer: Viewer,
+    carrier: Carrier,
+    call: Call,
+    after_s: float,
+    status: CallStatus,
+    reason: EndReason | None,
+) -> None:
+    carrier.unanswered = 1_000
+    await seeds.dialed(runtime, viewer, call)  # and the worker dies here
+    await runtime.clock.sleep(after_s)
+
+    hold = hold_of(runtime, viewer, await seeds.taken(runtime, call))
+    reference = await Dialer(runtime, hold, carrier).settle_unknown(f"{call.id}.1")
+
+    row = await read(runtime, viewer, call)
+    assert (reference, row.status, row.end_reason) == (None, status, reason)
+
+
 async def test_congestion_goes_back_to_the_queue_and_is_tried_again_later(
     runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call
 ) -> None:
@@ -266,11 +363,10 @@ async def test_a_worker_frozen_since_its_claim_does_not_tell_the_carrier(
     """`jobs.md`: at least a third of the lease must be left."""
 
     class Frozen(Hold):
-        async def step(self, verb: Any, *args: Any, **given: Any) -> Any:
-            result = await super().step(verb, *args, **given)
-            if verb is dialing.begin:
-                await runtime.clock.sleep(dialing.LEASE_S * 0.8)
-            return result
+        async def begin(self) -> Dial | Wait | None:
+            came = await super().begin()
+            await runtime.clock.sleep(dialing.LEASE_S * 0.8)
+            return came
 
     hold = Frozen(runtime, Scribe(runtime), await seeds.taken(runtime, call))
     hold.viewer = viewer

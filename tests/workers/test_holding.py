@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from schema import due
 from schema.due import Fenced, Lease
@@ -18,6 +18,7 @@ from schema.services.holding import Kept, Note, Rings, Said
 from schema.tables import Call
 from tests.support import seeds
 from tests.support.runtime import on_both
+from tests.support.time import VirtualClock
 from workers.holding import IN_LINE, Hold, Scribe
 
 
@@ -104,10 +105,120 @@ async def test_a_database_that_is_away_is_told_to_all_who_wait(
         raise OperationalError("", {}, Exception("disk I/O error"))
 
     monkeypatch.setattr(holding, "write", away)
-    results = await asyncio.gather(*(one.write(Note) for one in holds), return_exceptions=True)
+    results = await asyncio.gather(*(scribe.write(Note(one.lease)) for one in holds), return_exceptions=True)
 
     assert [type(result) for result in results] == [OperationalError] * 3
     assert tries <= 2  # not once for each
+
+
+# --- a note that cannot be written now ---
+
+
+class Flaky:
+    """Writes, but for the first tries, which fail with that error."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, clock: VirtualClock, times: int, error: Exception) -> None:
+        self.tried_at: list[float] = []
+        self._clock, self._times, self._error = clock, times, error
+        self._write = holding.write
+        monkeypatch.setattr(holding, "write", self.write)
+
+    async def write(self, tx: Transaction, notes: Sequence[Note]) -> list[Kept | None]:
+        self.tried_at.append(self._clock.monotonic())
+        if len(self.tried_at) <= self._times:
+            raise self._error
+        return await self._write(tx, notes)
+
+
+AWAY = OperationalError("", {}, Exception("the connection was lost"))
+
+
+async def test_a_note_is_written_when_the_database_is_back(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = await hold(runtime, viewer, Scribe(runtime))
+    flaky = Flaky(monkeypatch, clock, 3, AWAY)
+
+    writing = asyncio.create_task(held.write(Said, [{"role": "agent", "text": "Hello"}]))
+    await clock.advance(2)
+    await writing
+
+    row = await calls.get(runtime.snapshot(viewer), held.lease.id)
+    assert flaky.tried_at == pytest.approx([0, 0.2, 0.7, 1.7])
+    assert (row.version, row.transcript) == (held.lease.version, [{"role": "agent", "text": "Hello"}])
+
+
+async def test_a_note_is_given_up_while_a_third_of_the_lease_is_left(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = await hold(runtime, viewer, Scribe(runtime))
+    before = held.lease
+    flaky = Flaky(monkeypatch, clock, 100, AWAY)
+
+    writing = asyncio.create_task(held.write(Rings))
+    await clock.advance(dialing.LEASE_S)
+    with pytest.raises(OperationalError):
+        await writing
+
+    assert flaky.tried_at == pytest.approx([0, 0.2, 0.7, 1.7, 3.7, 5.7, 7.7])
+    assert (held.lease, await version(runtime, viewer, held)) == (before, before.version)
+
+
+@pytest.mark.parametrize("fault", [IntegrityError("", {}, Exception("CHECK constraint failed")), ValueError("ours")])
+async def test_a_note_that_would_fail_again_is_tried_once(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    held = await hold(runtime, viewer, Scribe(runtime))
+    flaky = Flaky(monkeypatch, clock, 100, fault)
+
+    with pytest.raises(type(fault)):
+        await held.write(Rings)
+
+    assert flaky.tried_at == [0]
+
+
+async def test_a_note_is_tried_once_by_a_worker_that_is_closing(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scribe = Scribe(runtime)
+    held = await hold(runtime, viewer, scribe)
+    flaky = Flaky(monkeypatch, clock, 100, AWAY)
+    scribe.is_closing = True
+
+    with pytest.raises(OperationalError):
+        await held.write(Rings)
+
+    assert flaky.tried_at == [0]
+
+
+@on_both
+async def test_a_note_that_was_written_though_nobody_was_told_is_fenced_off(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose version is in the row cannot be told: the call is taken up when its lease ends, with what was said."""
+    held = await hold(runtime, viewer, Scribe(runtime))
+    perform, lost = runtime.perform, [AWAY]
+
+    async def losing_the_answer(*args: Any, **given: Any) -> Any:
+        done = await perform(*args, **given)
+        if lost:
+            raise lost.pop()
+        return done
+
+    monkeypatch.setattr(runtime, "perform", losing_the_answer)
+
+    writing = asyncio.create_task(held.write(Said, [{"role": "agent", "text": "Hello"}]))
+    while not clock.sleepers:  # noqa: ASYNC110 (until it pauses)
+        await asyncio.sleep(0)
+    await clock.advance(0.2)
+    with pytest.raises(Fenced):
+        await writing
+
+    row = await calls.get(runtime.snapshot(viewer), held.lease.id)
+    assert (row.version, row.transcript) == (held.lease.version + 1, [{"role": "agent", "text": "Hello"}])
+
+
+# --- turns, and being cut short ---
 
 
 async def test_somebody_who_wants_the_call_ended_is_known_after_the_next_note(runtime: Runtime, viewer: Viewer) -> None:

@@ -136,3 +136,20 @@ async def test_what_takes_too_long_for_a_consumer_is_not_left_running(
 
     assert await asyncio.to_thread(cancelled.wait, 5)
     await asyncio.to_thread(stage.stop)
+
+
+async def test_chores_run_beside_the_performers_and_end_with_the_stage(settings: Settings, rings: Rings) -> None:
+    said: list[str] = []
+
+    async def chore(runtime: Runtime) -> None:
+        said.append(f"{threading.current_thread().name} of {runtime.settings.data.name}")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            said.append("over")
+
+    stage = Stage(settings, SystemClock(), rings, [], chores=[chore])
+    await asyncio.to_thread(stage.start)
+    await asyncio.to_thread(stage.stop)
+
+    assert said == [f"stage of {settings.data.name}", "over"]

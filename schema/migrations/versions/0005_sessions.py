@@ -1,4 +1,4 @@
-"""People signed in, and what is known of how they do it.
+"""People signed in, and what is known of how they do it; how many contacts a workspace has at most.
 
 Revision: 0005
 Revises: 0004.
@@ -18,6 +18,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("workspaces", sa.Column("contacts_at_most", sa.Integer(), nullable=True))
     op.add_column("users", sa.Column("last_signed_in_at", Instant(), nullable=True))
     op.add_column("users", sa.Column("password_changed_at", Instant(), nullable=True))
     op.create_table(
@@ -43,3 +44,4 @@ def downgrade() -> None:
     op.drop_table("sessions")
     op.drop_column("users", "password_changed_at")
     op.drop_column("users", "last_signed_in_at")
+    op.drop_column("workspaces", "contacts_at_most")

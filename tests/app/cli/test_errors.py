@@ -17,6 +17,8 @@ READING = [
     ("workspaces", "set-plan", "c0", "starter"),
     ("users", "list"),
     ("users", "create", "ada@example.com"),
+    ("users", "remove", "ada@example.com"),
+    ("users", "reset-password", "ada@example.com"),
     ("contacts", "import", "/dev/null"),
     ("serve", "--port", "0"),
     ("work",),

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from schema.rules.keys import is_well_formed
+from schema.rules.scopes import Resource
 from tests.app.cli.support import listing, voxforge
+
+DEFAULT = [
+    "agents:write",
+    "campaigns:write",
+    "calls:write",
+    "appointments:write",
+    "contacts:write",
+    "phone-numbers:write",
+    "webhooks:write",
+]
 
 
 def test_create_prints_the_key_alone(workspace: str) -> None:
@@ -24,6 +35,8 @@ def test_create_prints_the_key_alone(workspace: str) -> None:
         "workspaceId": workspace,
         "key": f"{key[:12]}…{key[-4:]}",
         "status": "active",
+        "scopes": DEFAULT,
+        "allowedIps": None,
         "createdAt": row["createdAt"],
         "lastUsedAt": None,
         "expiresAt": None,
@@ -112,3 +125,94 @@ def test_the_key_of_any_workspace_can_be_revoked(workspace: str) -> None:
     voxforge("keys", "revoke", row["id"])
 
     assert {row["name"]: row["status"] for row in listing("keys", "list")} == {"CRM": "revoked", "Billing": "active"}
+
+
+def test_a_key_of_some_scopes_and_addresses(workspace: str) -> None:
+    """K2, K3."""
+    limits = ["--scope", "calls:write", "--scope", "agents:read", "--allow-ip", "10.0.0.0/8", "--allow-ip", "::1"]
+    result = voxforge("keys", "create", "--name", "CRM", *limits)
+
+    assert result.exit_code == 0
+    (row,) = listing("keys", "list")
+    assert (row["scopes"], row["allowedIps"]) == (["agents:read", "calls:write"], ["10.0.0.0/8", "::1"])
+
+
+def test_a_listing_for_people_says_it_in_a_line(workspace: str) -> None:
+    voxforge("keys", "create", "--name", "Sync")
+    voxforge("keys", "create", "--name", "CRM", "--scope", "calls:write", "--allow-ip", "10.0.0.1")
+
+    heading, limited, free = voxforge("keys", "list").stdout.splitlines()
+
+    assert "  SCOPES  " in heading
+    assert "  active  calls:write  10.0.0.1     " in limited
+    assert "  active  default      any          " in free
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "says"),
+    [
+        ("--scope", "calls", "--scope must be a resource and an access such as calls:write"),
+        (
+            "--scope",
+            "call:write",
+            f"--scope must name a resource, one of: {', '.join(each.value for each in Resource)}",
+        ),
+        ("--scope", "calls:all", "--scope must give none, read or write of calls"),
+        (
+            "--allow-ip",
+            "10.0.0.1/8",
+            "allowedIps must be an IP address or a CIDR range such as 10.0.0.0/8, without host bits",
+        ),
+    ],
+)
+def test_a_bad_limit_makes_no_key(workspace: str, option: str, given: str, says: str) -> None:
+    result = voxforge("keys", "create", "--name", "CRM", option, given)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"{says}\n")
+    assert listing("keys", "list") == []
+
+
+@pytest.mark.parametrize("overlap", [["--overlap", "30m"], ["--overlap", "0"], []])
+def test_rotate_prints_the_new_key_alone(workspace: str, overlap: list[str]) -> None:
+    """K4."""
+    old = voxforge("keys", "create", "--name", "CRM", "--scope", "calls:read").stdout.strip()
+    (before,) = listing("keys", "list")
+
+    result = voxforge("keys", "rotate", before["id"], *overlap)
+
+    new = result.stdout.removesuffix("\n")
+    assert result.exit_code == 0
+    assert is_well_formed(new)
+    assert new != old
+    told = "The old one is refused from now on." if overlap == ["--overlap", "0"] else "The old one is good until 2"
+    assert result.stderr.startswith(f"Key {before['id']} (CRM) is rotated. {told}")
+    assert listing("keys", "list") == [before | {"key": f"{new[:12]}…{new[-4:]}"}]
+
+
+@pytest.mark.parametrize("overlap", ["25h", "86401s", "-1h", "2", "2 h", "1d", "1h30m", "", "soon", "9999999h"])
+def test_a_bad_overlap_rotates_nothing(workspace: str, overlap: str) -> None:
+    voxforge("keys", "create", "--name", "CRM")
+    (before,) = listing("keys", "list")
+
+    result = voxforge("keys", "rotate", before["id"], "--overlap", overlap)
+
+    says = "--overlap must be a duration such as 30m, 2h or 0, at most 24h"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"{says}\n")
+    assert listing("keys", "list") == [before]
+
+
+def test_a_revoked_key_is_not_rotated(workspace: str) -> None:
+    voxforge("keys", "create", "--name", "CRM")
+    (row,) = listing("keys", "list")
+    voxforge("keys", "revoke", row["id"])
+
+    result = voxforge("keys", "rotate", row["id"])
+
+    says = f"API key with id {row['id']} is revoked and cannot be rotated"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"{says}\n")
+
+
+def test_rotating_a_key_that_nobody_has(workspace: str) -> None:
+    result = voxforge("keys", "rotate", "c0000000000000000unknown0")
+
+    assert (result.exit_code, result.stderr) == (1, "API key with id c0000000000000000unknown0 not found\n")

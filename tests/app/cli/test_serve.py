@@ -6,12 +6,15 @@ import os
 import signal
 import socket
 import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 
+from schema.rules.plans import PLANS, Plan
 from schema.version import VERSION
-from tests.app.cli.support import STOP_S, answers, started, wait_until
+from tests.app.cli.support import STOP_S, answers, started, voxforge, wait_until
 
 
 def refuses(address: str) -> bool:
@@ -99,7 +102,37 @@ def test_several_processes_share_a_port(migrated: Path) -> None:
     assert len(before) == 2
     assert 'voxforge_http_requests_total{method="GET",route="/readyz",status="200"} 10.0\n' in figures
     assert is_answered
-    assert server.stderr.count("Warning: without VOXFORGE_REDIS_URL each process counts requests for itself") == 1
+
+
+def test_a_key_has_its_minute_once_for_all_processes(migrated: Path) -> None:
+    """Decision K5, without Redis: those of one server, and another server over the same data directory."""
+    limit = PLANS[Plan.STARTER].requests_per_minute
+    assert limit is not None
+    workspace = voxforge("workspaces", "create", "--name", "Acme", "--plan", "starter").stdout.strip()
+    key = voxforge("keys", "create", "--name", "test", "--workspace", workspace).stdout.strip()
+
+    def ask(address: str) -> list[httpx.Response]:
+        """On a new connection each, so that both processes of a server get some."""
+        url, headers = f"{address}/api/v1/agents", {"Authorization": f"Bearer {key}", "Connection": "close"}
+        return [httpx.get(url, headers=headers, timeout=30) for _ in range(limit)]
+
+    with (
+        started(migrated.parent, "serve", "--port", "0", "--workers", "2") as first,
+        started(migrated.parent, "serve", "--port", "0") as second,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        addresses = [server.wait_until_ready() for server in (first, second)]
+        given = [answer for each in pool.map(ask, [addresses[0]] * 3 + addresses[1:]) for answer in each]
+        statuses = [server.stop() for server in (first, second)]
+    minutes: defaultdict[str, list[httpx.Response]] = defaultdict(list)
+    for answer in given:
+        minutes[answer.headers["x-ratelimit-reset"]].append(answer)
+
+    assert statuses == [0, 0]
+    assert {answer.status_code for answer in given} == {200, 429}  # some minute had too many, however they fell
+    for minute in minutes.values():
+        left = sorted(int(one.headers["x-ratelimit-remaining"]) for one in minute if one.status_code == 200)
+        assert left == list(range(limit))[-len(minute) :]  # each but once, whoever gave it out
 
 
 def test_several_processes_do_not_outlive_their_supervisor(migrated: Path, redis_url: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from schema.services.users import LAST_OWNER
 from tests.app.cli.support import listing, voxforge
 
 
@@ -13,7 +16,7 @@ def test_create_prints_the_password_alone(workspace: str) -> None:
     password = result.stdout.removesuffix("\n")
     assert result.exit_code == 0
     assert len(password) >= 20
-    assert password not in result.stderr
+    assert result.stderr == "ada@example.com can sign in to Acme with this password, and must then choose another:\n"
     (row,) = listing("users", "list")
     assert row == {
         "id": row["id"],
@@ -21,6 +24,7 @@ def test_create_prints_the_password_alone(workspace: str) -> None:
         "role": "owner",
         "workspaceId": workspace,
         "createdAt": row["createdAt"],
+        "lastSignedInAt": None,
     }
 
 
@@ -48,7 +52,43 @@ def test_a_bad_value_makes_no_user(workspace: str, arguments: tuple[str, ...], s
     assert [row["email"] for row in listing("users", "list")] == ["grace@example.com"]
 
 
-def test_the_password_is_kept_only_as_a_hash(workspace: str, migrated) -> None:
+def test_the_password_is_kept_only_as_a_hash(workspace: str, migrated: Path) -> None:
     password = voxforge("users", "create", "ada@example.com").stdout.strip()
 
     assert password.encode() not in b"".join(path.read_bytes() for path in migrated.iterdir())
+
+
+def test_a_reset_password_is_another(workspace: str, migrated: Path) -> None:
+    first = voxforge("users", "create", "ada@example.com").stdout
+
+    result = voxforge("users", "reset-password", "Ada@example.com")
+
+    password = result.stdout.removesuffix("\n")
+    assert result.exit_code == 0
+    assert len(password) >= 20
+    assert result.stdout != first
+    assert result.stderr == "ada@example.com can sign in with this password, and must then choose another:\n"
+    assert password.encode() not in b"".join(path.read_bytes() for path in migrated.iterdir())
+
+
+def test_remove(workspace: str) -> None:
+    voxforge("users", "create", "ada@example.com", "--role", "owner")
+    voxforge("users", "create", "grace@example.com")
+
+    result = voxforge("users", "remove", "Grace@example.com")
+    last = voxforge("users", "remove", "ada@example.com")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "grace@example.com is removed.\n")
+    assert (last.exit_code, last.stdout, last.stderr) == (1, "", f"{LAST_OWNER}\n")
+    assert [row["email"] for row in listing("users", "list")] == ["ada@example.com"]
+
+
+@pytest.mark.parametrize("command", ["remove", "reset-password"])
+@pytest.mark.parametrize("email", ["nobody@example.com", "ada"])
+def test_nobody_has_that_address(workspace: str, command: str, email: str) -> None:
+    voxforge("users", "create", "ada@example.com")
+
+    result = voxforge("users", command, email)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"There is no user {email}\n")
+    assert [row["email"] for row in listing("users", "list")] == ["ada@example.com"]

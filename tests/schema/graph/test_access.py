@@ -18,14 +18,17 @@ from tests.schema.conftest import Unchanged
 from tests.schema.graph.conftest import Ask
 from tests.support import seeds
 
-ROOTS = {"Query": Access.READ, "Mutation": Access.WRITE}
-EXEMPT = {("Query", "workspace")}
+ROOTS = {"Query": Access.READ, "Mutation": Access.WRITE, "Subscription": Access.READ}
+EXEMPT = {("Query", "workspace"), ("Query", "viewer")}
 
 # Which resource each type shows a row of; None: part of whatever holds it.
 SHOWS: dict[str, Resource | None] = {
     "Agent": Resource.AGENTS,
     "ApiKey": Resource.API_KEYS,
+    "ApiKeyScope": None,
+    "AuditEntry": Resource.API_KEYS,
     "CreatedApiKey": Resource.API_KEYS,
+    "RotatedApiKey": Resource.API_KEYS,
     "Appointment": Resource.APPOINTMENTS,
     "Call": Resource.CALLS,
     "CallAnalysis": None,
@@ -47,6 +50,12 @@ SHOWS: dict[str, Resource | None] = {
     "WebhookEndpoint": Resource.WEBHOOKS,
     "WebhookEndpointWithSecret": Resource.WEBHOOKS,
     "PhoneNumber": Resource.PHONE_NUMBERS,
+    "Recovery": Resource.WEBHOOKS,
+    "Session": None,
+    "User": None,
+    "UserWithOneTimePassword": None,
+    "Viewer": None,
+    "ViewerKey": None,
     "Workspace": None,
 }
 # Root fields that answer with an id tell by their name.
@@ -55,6 +64,18 @@ BY_NAME = {
     "deleteContact": Resource.CONTACTS,
     "removeDoNotCall": Resource.CONTACTS,
     "deleteWebhookEndpoint": Resource.WEBHOOKS,
+}
+
+# Root fields that no key reaches: about people, and about the person who asks (decision 0011).
+FOR_PEOPLE = {
+    "users": "ManagesUsers",
+    "createUser": "ManagesUsers",
+    "updateUser": "ManagesUsers",
+    "removeUser": "ManagesUsers",
+    "resetUserPassword": "ManagesUsers",
+    "sessions": "IsSignedIn",
+    "endSession": "IsSignedIn",
+    "endOtherSessions": "IsSignedIn",
 }
 
 
@@ -83,6 +104,8 @@ def needed(type: str, field: str, target: str) -> list[str]:
     """The names of the permission classes that a field must have."""
     if (type, field) in EXEMPT:
         return []
+    if type in ROOTS and field in FOR_PEOPLE:
+        return [FOR_PEOPLE[field]]
     if type in ROOTS:
         resource = BY_NAME[field] if target == "ID" else shown(target)
         assert resource is not None, f"{type}.{field} shows nothing known"
@@ -187,6 +210,31 @@ async def test_an_import_into_a_campaign_writes_the_campaign_too(
     assert codes(answer) == [("FORBIDDEN", "This API key lacks permission to write campaigns")]
     assert alone == {"data": {"importContacts": {"imported": 1, "enrolment": None}}}
     assert both == {"data": {"importContacts": {"imported": 0, "enrolment": {"enrolled": 1}}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "other", "lacks"),
+    [
+        ('{contacts: [{phoneNumber: "+15551234567"}]}', "read", "write contacts"),
+        ("{all: true}", "none", "read contacts"),
+    ],
+)
+async def test_enrolling_more_than_known_ids_reaches_contacts(
+    ask: Ask, viewer: Viewer, runtime: Runtime, unchanged: Unchanged, fields: str, other: str, lacks: str
+) -> None:
+    """0010: new contacts are written, all of them are read; ids are only ids."""
+    campaign = await seeds.campaign(runtime, viewer)
+    contact = await seeds.contact(runtime, viewer)
+    text = f"mutation ($id: ID!) {{ enrolContacts(id: $id, input: {fields}) {{ duplicates }} }}"
+    known = text.replace(fields, f'{{contactIds: ["{contact.id}"]}}')
+
+    async with unchanged():
+        answer = await ask(text, id=campaign.id, as_=scoped(viewer, campaigns="write", contacts=other))
+    by_id = await ask(known, id=campaign.id, as_=scoped(viewer, campaigns="write"))
+    both = await ask(text, id=campaign.id, as_=scoped(viewer, campaigns="write", contacts=lacks.split(maxsplit=1)[0]))
+
+    assert codes(answer) == [("FORBIDDEN", f"This API key lacks permission to {lacks}")]
+    assert (codes(by_id), codes(both)) == ([], [])
 
 
 async def test_nobody_is_unauthorized_everywhere(ask: Ask, unchanged: Unchanged) -> None:

@@ -122,6 +122,24 @@ async def test_a_campaign_under_way(ask: Ask, runtime: Runtime, viewer: Viewer, 
     assert nodes[0]["finishedAt"] == "2025-01-15T14:00:00Z"
 
 
+@on_both
+async def test_a_contact_whose_call_is_held_back_is_shown_to_wait(ask: Ask, workers: Workers) -> None:
+    """It has not been called yet, and when its campaign is cancelled it never was."""
+    campaign = await workers.new_campaign(1)
+    await workers.tick()
+
+    async def shown() -> tuple[Any, ...]:
+        [one] = (await ask(CONTACTS, id=campaign.id))["data"]["campaignContacts"]["nodes"]
+        return one["status"], one["attempts"], one["waitingFor"], one["nextAttemptAt"], one["endReason"]
+
+    assert await shown() == ("CALLING", 1, None, None, None)
+    await workers.update(campaign, status="paused")
+    await workers.work()
+    assert await shown() == ("WAITING", 0, "CAMPAIGN_PAUSED", None, None)
+    await workers.update(campaign, status="cancelled")
+    assert await shown() == ("FINISHED", 0, None, None, "CAMPAIGN_CANCELLED")
+
+
 async def test_what_a_queued_call_waits_for(ask: Ask, runtime: Runtime, viewer: Viewer, workers: Workers) -> None:
     await seeds.plan(runtime, viewer, Plan.STARTER)
     rows = [await seeds.call(runtime, viewer) for _ in range(3)]

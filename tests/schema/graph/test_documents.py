@@ -103,7 +103,7 @@ def test_fragments_are_followed_once(end: str) -> None:
 async def test_a_document_is_validated_once(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
-    def validate(*given: object) -> list[object]:
+    def validate(*given: object, **how: object) -> list[object]:
         seen.append("validated")
         return []
 

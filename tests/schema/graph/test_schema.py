@@ -41,4 +41,7 @@ def test_nothing_secret_has_a_field() -> None:
         ("Mutation", "rotateWebhookSecret"),
         ("WebhookEndpointWithSecret", "secret"),
         ("WebhookEndpointWithSecret", "previousSecretExpiresAt"),
+        ("Mutation", "resetUserPassword"),
+        ("UserWithOneTimePassword", "oneTimePassword"),
+        ("User", "mustChangePassword"),
     }

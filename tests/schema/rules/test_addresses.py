@@ -339,3 +339,21 @@ def test_networks_are_read_without_host_bits() -> None:
     assert refusal.value.message == (
         "allow must be an IP address or a CIDR range such as 10.0.0.0/8, without host bits"
     )
+
+
+@pytest.mark.parametrize("port", [1, 22, 25, 53, 110, 143, 465, 587, 993, 2049, 5060, 6000, 6667, 10080])
+def test_ports_of_other_protocols_are_refused(port: int) -> None:
+    """W6: what browsers refuse, too, also where networks are open."""
+    for networks in ([], [ip_network("0.0.0.0/0")]):
+        with pytest.raises(Invalid) as refusal:
+            check_url(f"https://hooks.example.com:{port}/", allow_networks=networks)
+
+        assert (
+            refusal.value.message == f"url must not have the port {port}, which belongs to another protocol than HTTP"
+        )
+
+
+@pytest.mark.parametrize("port", [80, 443, 591, 3000, 8080, 8443, 9000, 49_152, 65_535])
+def test_odd_ports_are_allowed(port: int) -> None:
+    """W6."""
+    assert check_url(f"https://hooks.example.com:{port}/") == f"https://hooks.example.com:{port}/"

@@ -31,11 +31,21 @@ def test_the_last_row_that_fits_passes() -> None:
     ensure_room(Plan.ENTERPRISE, Counted.CONTACTS, have=10**9, adding=10**6)
 
 
+def test_after_a_smaller_plan_what_is_there_stays() -> None:
+    ensure_room(Plan.STARTER, Counted.CONTACTS, have=50_000, adding=0)
+
+
 @pytest.mark.parametrize(
     ("plan", "counted", "have", "adding", "message"),
     [
         (Plan.STARTER, Counted.AGENTS, 3, 1, "The Starter plan allows 3 agents"),
-        (Plan.PROFESSIONAL, Counted.CONTACTS, 49_999, 2, "The Professional plan allows 50,000 contacts"),
+        (
+            Plan.PROFESSIONAL,
+            Counted.CONTACTS,
+            49_999,
+            1_002,
+            "The Professional plan allows 50,000 contacts: there are 49,999, and 1,002 would be added",
+        ),
         (Plan.BUSINESS, Counted.WEBHOOK_ENDPOINTS, 50, 1, "The Business plan allows 50 webhook endpoints"),
     ],
 )

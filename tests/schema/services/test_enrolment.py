@@ -162,7 +162,7 @@ async def test_enrolment_is_all_or_nothing(runtime: Runtime, viewer: Viewer, act
     [
         ({"new_contacts": [{"phone_number": "+15551234567"}, {"name": "K"}]}, "contacts[1]: phoneNumber is required"),
         ({"new_contacts": [{"phone_number": "+15551234567", "mood": 1}]}, "contacts[0]: Unknown field 'mood'"),
-        ({}, "contactIds or contacts is required"),
+        ({}, "contactIds, contacts or all is required"),
         ({"contact_ids": ["c1"], "is_all": True}, "all cannot be combined with contactIds or contacts"),
         ({"contact_ids": [UNKNOWN] * 10_001}, "At most 10,000 contacts can be enrolled in one request"),
         (
