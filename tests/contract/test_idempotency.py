@@ -61,6 +61,7 @@ async def bodies(api: Api) -> dict[str, tuple[str, Any]]:
         "AddDoNotCall": ("/do-not-call", {"phoneNumber": "+15551230003"}),
         "CreateWebhook": ("/webhooks", {"url": "https://hooks.example.com/x", "description": "whsec"}),
         "TestWebhook": (f"/webhooks/{hook.id}/test", {"event": "call.failed"}),
+        "RecoverDeliveries": (f"/webhooks/{hook.id}/recover", {"since": "2025-01-15T00:00:00Z"}),
         "RotateWebhookSecret": (f"/webhooks/{hook.id}/rotate-secret", {"overlapSeconds": 60}),
         "ResendDelivery": (f"/webhooks/deliveries/{delivery}/resend", None),
     }

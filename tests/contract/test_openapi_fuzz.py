@@ -97,6 +97,6 @@ async def test_every_answer_is_as_described(api: Api) -> None:
     async with serving(api.app) as port:
         answered = await asyncio.to_thread(ask_all, f"http://127.0.0.1:{port}", api.key)
 
-    assert len(answered) == 41
+    assert len(answered) == 42
     assert all(statuses and max(statuses) < 500 for statuses in answered.values())
     assert sum(min(statuses) < 300 for statuses in answered.values()) > 30

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from schema.rules.plans import Plan
 from schema.tables import Agent
 from tests.support import seeds
 from tests.support.api import Api
@@ -76,6 +77,7 @@ async def test_deleting_answers_204_and_nothing(api: Api) -> None:
 
 
 @on_both
+@pytest.mark.parametrize("plan", [Plan.ENTERPRISE])
 async def test_lists_answer_everything_newest_first(api: Api) -> None:
     """R2, R3: the 101st agent is not missed."""
     rows = [await seeds.agent(api.runtime, api.viewer, name=f"Agent {index}") for index in range(101)]

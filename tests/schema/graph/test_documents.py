@@ -82,7 +82,7 @@ fragment B on Call { campaign { agent { id { id { id { id { id { id } } } } } } 
         ("{ ...Nowhere }", "Unknown fragment 'Nowhere'."),
         (CIRCLE, "Cannot spread fragment 'A' within itself via 'B'."),
         ('{ agent(id: "a\\u0000b") { id } }', "A string cannot contain the NUL character"),
-        ("subscription { calls }", "The subscription operation is not supported by the schema."),
+        ("subscription { calls }", "Cannot query field 'calls' on type 'Subscription'."),
     ],
 )
 def test_what_is_refused(text: str, message: str) -> None:
