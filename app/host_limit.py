@@ -12,9 +12,11 @@ import asyncio
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from struct import Struct
+from weakref import finalize
 
 import structlog
 
@@ -50,6 +52,7 @@ class HostRateLimiter:
         self._cool_down_s = cool_down_s
         self._away_until: float | None = None
         self._file: int | None = None
+        self._close_file: Callable[[], object] = lambda: None
         self._table: mmap.mmap | None = None
 
     async def hit(self, key: str, limit: int | None, cost: int = 1) -> Usage:
@@ -64,8 +67,7 @@ class HostRateLimiter:
         await self.local.close()
         if self._table is not None:
             self._table.close()
-        if self._file is not None:
-            os.close(self._file)
+        self._close_file()
         self._table = self._file = None
 
     def _count(self, key: str, limit: int, cost: int) -> Usage:
@@ -122,6 +124,7 @@ class HostRateLimiter:
         for attempt in range(_SPINS + _WAITS):
             if self._file is None:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                self._close_file = finalize(self, os.close, self._file)  # also when nobody calls `close`
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
