@@ -17,9 +17,9 @@ from schema.database import DATABASE_ERRORS, may_pass
 from schema.due import Fenced, Lease
 from schema.rules.calls import UNDIALED, CallPhase, EndReason
 from schema.runtime import Runtime, Viewer
-from schema.services import dialing, holding, recordings
+from schema.services import dialing, endings, holding, recordings, steps
 from schema.services.calls import HANGUPS, QUEUE
-from schema.services.dialing import LEASE_S
+from schema.services.steps import LEASE_S
 from schema.tables import Agent, Call
 from workers.broker import Packed, broker
 from workers.carriers.base import Carrier, CarrierError, Ending
@@ -151,7 +151,7 @@ class Calls:
                 self._done(1)
 
         try:
-            call = await dialing.look(self._runtime, hold.lease)
+            call = await steps.look(self._runtime, hold.lease)
             if call is not None:
                 await _Carried(self._crew, call, hold, step_aside).on()
         except Fenced:
@@ -211,7 +211,7 @@ class _Carried:
 
     async def _follow(self, carrier: Carrier, reference: str) -> bool:
         """Carry the live call to its end; returns whether there is something to process."""
-        agent = await dialing.agent_of(self._runtime, self._call)
+        agent = await steps.agent_of(self._runtime, self._call)
         await self._reread()  # last: whoever wants the call ended from here on finds it among the live ones
         live = LiveCall(
             runtime=self._runtime,
@@ -231,7 +231,7 @@ class _Carried:
 
     async def _over(self, live: LiveCall, ending: Ending) -> bool:
         held = await self._hold.step(
-            dialing.ended,
+            endings.ended,
             reason=ending.reason,
             ended_at=ending.at,
             duration_s=ending.duration_s,
@@ -251,7 +251,7 @@ class _Carried:
         if call.recording is None:
             info = await self._hold.through(self._record(turns), KEEP_EVERY_S)
             await self._hold.step(
-                dialing.recorded,
+                endings.recorded,
                 recording=f"{call.id}.{info.format}" if info else None,
                 voice=info.voice if info else None,
             )
@@ -263,7 +263,7 @@ class _Carried:
         )
         result = await self._hold.through(analysis, KEEP_EVERY_S)
         await self._hold.step(
-            dialing.analysed,
+            endings.analysed,
             summary=result.summary,
             sentiment=result.sentiment,
             outcome=result.outcome,
@@ -272,7 +272,7 @@ class _Carried:
         )
 
     async def _record(self, turns: Sequence[Turn]) -> RecordingInfo | None:
-        agent: Agent = await dialing.agent_of(self._runtime, self._call)
+        agent: Agent = await steps.agent_of(self._runtime, self._call)
         directory: Path = recordings.directory(self._runtime.settings)
         duration_s = float(self._call.duration or 0)
         try:
@@ -282,14 +282,14 @@ class _Carried:
             return None
 
     async def _reread(self) -> None:
-        call = await dialing.look(self._runtime, self._hold.lease)
+        call = await steps.look(self._runtime, self._hold.lease)
         if call is None:
             raise Fenced(f"Call {self._call.id} is no longer held at version {self._hold.lease.version}")
         self._call = call
 
     async def _give_up(self) -> None:
         """Something here is broken: the call ends and says so, and is not tried for ever."""
-        call = await dialing.look(self._runtime, self._hold.lease)
+        call = await steps.look(self._runtime, self._hold.lease)
         if call is None or call.phase is CallPhase.DONE:
             return
         if call.leg is not None and call.phase is not CallPhase.PROCESSING:
@@ -299,4 +299,4 @@ class _Carried:
                     await carrier.hang_up(call.leg)
                 except CarrierError:
                     log.warning("the leg could not be ended")
-        await self._hold.step(dialing.broken)
+        await self._hold.step(endings.broken)

@@ -7,8 +7,9 @@ import structlog
 from schema.due import Fenced
 from schema.rules.calls import EndReason
 from schema.runtime import Runtime
-from schema.services import dialing
-from schema.services.dialing import LEASE_S, Dial, Wait
+from schema.services import dialing, endings
+from schema.services.dialing import Dial, Wait
+from schema.services.steps import LEASE_S
 from schema.tables import Call
 from workers.carriers.base import (
     Carrier,
@@ -93,7 +94,7 @@ class Dialer:
             began = await dialing.began(self._runtime, attempt_id)
             if (now - began).total_seconds() < ASK_FOR_S:
                 return None
-        await self._hold.step(dialing.ended, reason=EndReason.SUBMISSION_UNKNOWN, ended_at=now, duration_s=0)
+        await self._hold.step(endings.ended, reason=EndReason.SUBMISSION_UNKNOWN, ended_at=now, duration_s=0)
         return None
 
     async def _ask(self, attempt_id: str) -> tuple[bool, Leg | None]:
@@ -129,7 +130,7 @@ class Dialer:
 
     async def _rejected(self, refusal: CarrierRejected) -> None:
         await self._hold.step(
-            dialing.ended,
+            endings.ended,
             reason=refusal.reason,
             ended_at=self._runtime.clock.now(),
             duration_s=0,

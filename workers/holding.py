@@ -15,8 +15,9 @@ from schema.database import DATABASE_ERRORS, may_pass
 from schema.due import Fenced, Lease
 from schema.runtime import Runtime, Transaction, Viewer
 from schema.services import dialing, holding
-from schema.services.dialing import LEASE_S, Dial, Wait
+from schema.services.dialing import Dial, Wait
 from schema.services.holding import Kept, Note
+from schema.services.steps import LEASE_S
 
 log = structlog.get_logger("voxforge.calls")
 T = TypeVar("T")

@@ -11,8 +11,8 @@ import structlog
 
 from schema.rules.calls import AnsweredBy, CallPhase, EndReason, Role
 from schema.runtime import Runtime, Viewer
-from schema.services.dialing import LEASE_S
 from schema.services.holding import IsAnswered, Note, Rings, Said
+from schema.services.steps import LEASE_S
 from schema.tables import Agent, Call
 from workers.actions import CallActions
 from workers.carriers.base import (

@@ -1,4 +1,4 @@
-"""Dialing: the verbs of those who carry a call from its queue to its end (decisions L1–L5, W2).
+"""Dialing: the verbs of those who take a call from its queue to a leg at a carrier (decisions L1, L4, L5, W2).
 
 Every verb is one fenced step: it writes only while the caller's lease holds, and raises `due.Fenced` otherwise.
 The order is `jobs.md`'s *Dial*: `begin` commits before the carrier hears of the call, so that a call found in phase
@@ -7,42 +7,27 @@ The order is `jobs.md`'s *Dial*: `begin` commits before the carrier hears of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Any
 
-from sqlalchemy import Table, Update, bindparam, select
-from sqlalchemy import update as sql_update
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy import bindparam, select
 from sqlmodel import col
 
 from schema import due
 from schema.rules import moves, pace
 from schema.rules.calls import (
-    UNDIALED,
-    AnsweredBy,
     AttemptState,
     CallPhase,
     CallStatus,
     EndReason,
-    Outcome,
-    Sentiment,
     WaitReason,
-    final_status,
-    storable,
-    unanalysed,
-    unconnected_outcome,
 )
 from schema.rules.campaigns import OPEN
 from schema.rules.gate import Hold, Refuse
 from schema.runtime import Runtime, Transaction
-from schema.services import calls, gate, progress, watching, webhooks
+from schema.services import calls, endings, gate, steps, watching, webhooks
 from schema.services.slots import WATCH_S, look_within
 from schema.tables import Agent, Call, CallAttempt, Campaign, Dialer, PhoneNumber
-
-LEASE_S = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +60,12 @@ _HELD_BY_DIALER = frozenset(WaitReason) - {
 }
 
 
-async def look(runtime: Runtime, held: due.Lease) -> Call | None:
-    """The call as it stands, None if the lease has been lost already."""
-    rows = await runtime.database.read(_HELD, {"call": held.id, "held_version": held.version})
-    return rows[0] if rows else None
-
-
-async def agent_of(runtime: Runtime, call: Call) -> Agent:
-    """The call's agent, also when it has been deleted meanwhile (decision A2)."""
-    agent: Agent = (await runtime.database.read(_AGENT, {"agent": call.agent_id}))[0]
-    return agent
-
-
 async def carrier_of(runtime: Runtime, call: Call) -> str:
     """The name of the carrier that the call's number is reached through."""
     return str((await runtime.database.read(_CARRIER, {"number": call.phone_number_id}))[0].carrier)
 
 
 # Read for every call, and made once, because making a statement takes as long as running it.
-_HELD = select(Call).where(col(Call.id) == bindparam("call"), col(Call.version) == bindparam("held_version"))
-_AGENT = select(Agent).where(col(Agent.id) == bindparam("agent"))
 _CARRIER = select(col(PhoneNumber.carrier)).where(col(PhoneNumber.id) == bindparam("number"))
 
 
@@ -105,7 +76,7 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:
     again. None: not dialed, and the row says why; it is over, or it is looked at again when that may change. Raises
     Fenced.
     """
-    call = await _held(tx, held)
+    call = await steps.locked(tx, held)
     campaign = await tx.lock(Campaign, call.campaign_id) if call.campaign_id else None
     number = await tx.lock(PhoneNumber, call.phone_number_id)
     agent = await tx.first(tx.select(Agent, deleted=True).where(col(Agent.id) == call.agent_id))
@@ -134,7 +105,7 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:
             await _wait(tx, held, call, WaitReason.PACE, place.at - pace.SOON, person=person, dial_at=place.at)
             tx.free_slot()
             return None
-        due_at = place.at + timedelta(seconds=LEASE_S)
+        due_at = place.at + timedelta(seconds=steps.LEASE_S)
         return Wait(await due.settle(tx, Call, held, due_at=due_at, dial_at=place.at), place.at)
     if agent is None:
         raise RuntimeError(f"the agent of call {call.id} is not there")
@@ -150,7 +121,9 @@ async def begin(tx: Transaction, held: due.Lease) -> Dial | Wait | None:
     tx.add(attempt)
     if person is not None:
         person.enrolled.waiting_for = None
-    held = await _step(tx, held, call, CallPhase.DIALING, attempts_made=attempt.number, waiting_for=None, dial_at=None)
+    held = await steps.step(
+        tx, held, call, CallPhase.DIALING, attempts_made=attempt.number, waiting_for=None, dial_at=None
+    )
     return Dial(
         held,
         attempt.id,
@@ -195,13 +168,13 @@ async def submitted(
     tx: Transaction, held: due.Lease, attempt_id: str, reference: str, *, is_after_setbacks: bool = False
 ) -> due.Lease:
     """The carrier took it: `in-progress`, and `call.started` goes out (W2). Raises Fenced."""
-    call = await _held(tx, held)
+    call = await steps.locked(tx, held)
     if is_after_setbacks:  # the carrier is back
         number = await tx.lock(PhoneNumber, call.phone_number_id)
         number.setbacks = 0
         if number.calls_per_second is None:
             number.next_dial_at = None  # those that had to come one by one need not any more
-    held = await _step(
+    held = await steps.step(
         tx,
         held,
         call,
@@ -211,15 +184,15 @@ async def submitted(
         started_at=tx.now,
         duration=0,
     )
-    await _attempt(tx, attempt_id, state=AttemptState.SUBMITTED, leg=reference)
+    await steps.note_attempt(tx, attempt_id, state=AttemptState.SUBMITTED, leg=reference)
     await webhooks.emit_started(tx, call)
     return held
 
 
 async def unknown(tx: Transaction, held: due.Lease, attempt_id: str) -> due.Lease:
     """The carrier did not answer: it may be dialing. Raises Fenced."""
-    held = await due.settle(tx, Call, held, due_at=tx.now + timedelta(seconds=LEASE_S))
-    await _attempt(tx, attempt_id, state=AttemptState.SUBMISSION_UNKNOWN)
+    held = await due.settle(tx, Call, held, due_at=tx.now + timedelta(seconds=steps.LEASE_S))
+    await steps.note_attempt(tx, attempt_id, state=AttemptState.SUBMISSION_UNKNOWN)
     return held
 
 
@@ -230,7 +203,7 @@ async def not_placed(
 
     Returns whether it will be tried again. Congestion does not count as an attempt at the contact. Raises Fenced.
     """
-    call = await _held(tx, held)
+    call = await steps.locked(tx, held)
     # In `begin`'s order, before the number.
     campaign = await tx.lock(Campaign, call.campaign_id) if call.campaign_id else None
     number = await tx.lock(PhoneNumber, call.phone_number_id)
@@ -247,128 +220,19 @@ async def not_placed(
         await _wait(tx, held, call, WaitReason.CARRIER, until, person=await gate.person(tx, call))
         tx.free_slot()  # meanwhile
     else:
-        await _finish(tx, held, call, reason=reason, answered=False, ended_at=tx.now, duration=0)
-    await _attempt(tx, attempt_id, state=AttemptState.REFUSED, end_reason=reason, ended_at=tx.now)
+        await endings.finish(tx, held, call, reason=reason, answered=False, ended_at=tx.now, duration=0)
+    await steps.note_attempt(tx, attempt_id, state=AttemptState.REFUSED, end_reason=reason, ended_at=tx.now)
     return again
 
 
 async def withdraw(tx: Transaction, held: due.Lease, attempt_id: str) -> None:
     """The attempt was begun and never told to the carrier: back to the queue at once. Raises Fenced."""
-    await _attempt(tx, attempt_id, state=AttemptState.WITHDRAWN, end_reason=EndReason.INTERRUPTED, ended_at=tx.now)
+    await steps.note_attempt(
+        tx, attempt_id, state=AttemptState.WITHDRAWN, end_reason=EndReason.INTERRUPTED, ended_at=tx.now
+    )
     await due.settle(tx, Call, held, due_at=tx.now, phase=CallPhase.QUEUED, updated_at=tx.now)
     tx.ring(calls.QUEUE)
     watching.changed(tx, held.id)
-
-
-async def ended(
-    tx: Transaction,
-    held: due.Lease,
-    *,
-    reason: EndReason,
-    ended_at: datetime,
-    duration_s: float,
-    answered_by: AnsweredBy | None = None,
-    answered_at: datetime | None = None,
-    message_left: bool = False,
-    sip_code: int | None = None,
-    q850: int | None = None,
-    carrier_code: str | None = None,
-) -> due.Lease | None:
-    """The call is over: its final status, and `call.ended` or `call.failed`, exactly one (W2).
-
-    Returns the lease to process a connected call under, None when nothing is left to do. Said again, nothing happens:
-    final is final (L1). Raises Fenced.
-    """
-    call = await _held(tx, held)
-    if call.phase is CallPhase.PROCESSING:
-        return held
-    answered_at = call.answered_at or answered_at  # the answer's own event may have been lost or late
-    return await _finish(
-        tx,
-        held,
-        call,
-        reason=reason,
-        answered=answered_at is not None,
-        ended_at=ended_at,
-        duration=int(duration_s) if answered_at is not None else 0,
-        message_left=message_left,
-        answered_at=answered_at,
-        answered_by=answered_by or call.answered_by,  # what was said shows better than the carrier's guess
-        sip_code=sip_code,
-        q850=q850,
-        carrier_code=carrier_code,
-    )
-
-
-async def recorded(tx: Transaction, held: due.Lease, *, recording: str | None, voice: str | None) -> due.Lease:
-    """The recording, if there is one, and the transcript are ready: `transcript.ready` (W2). Raises Fenced."""
-    call = await _held(tx, held)
-    due_at = tx.now + timedelta(seconds=LEASE_S)
-    held = await _settle(tx, held, call, due_at=due_at, recording=recording, recording_voice=voice, updated_at=tx.now)
-    await webhooks.emit_transcript(tx, call)
-    return held
-
-
-async def analysed(
-    tx: Transaction,
-    held: due.Lease,
-    *,
-    summary: str,
-    sentiment: Sentiment,
-    outcome: Outcome,
-    action_items: Sequence[str],
-    extracted: Mapping[str, Any],
-) -> None:
-    """The analysis is ready, and with it the call is done: `analysis.complete` (L2, W2). Raises Fenced."""
-    call = await _held(tx, held)
-    moves.check(moves.CALL, "Call", call.phase, CallPhase.DONE)
-    summary = storable(summary)
-    analysis = {
-        "summary": summary,
-        "sentiment": sentiment.value,
-        "outcome": outcome.value,
-        "actionItems": storable(action_items),
-        "extracted": storable(extracted),
-    }
-    await _settle(
-        tx,
-        held,
-        call,
-        due_at=None,
-        phase=CallPhase.DONE,
-        summary=summary,
-        sentiment=sentiment,
-        outcome=outcome,
-        analysis=analysis,
-        updated_at=tx.now,
-    )
-    await webhooks.emit_analysis(tx, call)
-
-
-async def broken(tx: Transaction, held: due.Lease) -> None:
-    """Something of ours failed for good: a live call is over, another says what there is of it (W2). Raises Fenced."""
-    call = await _held(tx, held)
-    if call.phase is CallPhase.PROCESSING:
-        analysis = unanalysed(call.end_reason or EndReason.INTERNAL_ERROR, call.transcript or [])
-        await _settle(
-            tx,
-            held,
-            call,
-            due_at=None,
-            phase=CallPhase.DONE,
-            summary=analysis["summary"],
-            sentiment=Sentiment(analysis["sentiment"]),
-            outcome=Outcome(analysis["outcome"]),
-            analysis=analysis,
-            updated_at=tx.now,
-        )
-        await webhooks.emit_transcript(tx, call)
-        await webhooks.emit_analysis(tx, call)
-        return
-    answered = call.answered_at is not None
-    await _finish(
-        tx, held, call, reason=EndReason.INTERNAL_ERROR, answered=answered, ended_at=tx.now, duration=call.duration or 0
-    )
 
 
 async def began(runtime: Runtime, attempt_id: str) -> datetime:
@@ -382,85 +246,3 @@ async def owns_leg(runtime: Runtime, id: str, reference: str) -> bool:
     """Whether the call, whoever holds it, is carried on that leg."""
     statement = select(col(Call.id)).where(col(Call.id) == id, col(Call.leg) == reference)
     return bool(await runtime.database.read(statement))
-
-
-async def _held(tx: Transaction, held: due.Lease) -> Call:
-    call = await tx.lock(Call, held.id)
-    if call.version != held.version:
-        raise due.Fenced(f"Call {held.id} is no longer held at version {held.version}")
-    return call
-
-
-async def _step(tx: Transaction, held: due.Lease, call: Call, phase: CallPhase, **values: Any) -> due.Lease:
-    moves.check(moves.CALL, "Call", call.phase, phase)
-    due_at = tx.now + timedelta(seconds=LEASE_S)
-    return await _settle(tx, held, call, due_at=due_at, phase=phase, updated_at=tx.now, **values)
-
-
-async def _settle(tx: Transaction, held: due.Lease, call: Call, *, due_at: datetime | None, **values: Any) -> due.Lease:
-    """`due.settle`, after which the row in hand says what the table says."""
-    held = await due.settle(tx, Call, held, due_at=due_at, **values)
-    watching.changed(tx, held.id)
-    for name, value in {"due_at": due_at, "version": held.version, **values}.items():
-        set_committed_value(call, name, value)
-    return held
-
-
-async def _finish(
-    tx: Transaction,
-    held: due.Lease,
-    call: Call,
-    *,
-    reason: EndReason,
-    answered: bool,
-    ended_at: datetime,
-    duration: int,
-    message_left: bool = False,
-    **values: Any,
-) -> due.Lease | None:
-    status = final_status(answered=answered, reason=reason, message_left=message_left)
-    connected = status is CallStatus.COMPLETED
-    phase = CallPhase.PROCESSING if connected else CallPhase.DONE
-    moves.check(moves.CALL, "Call", call.phase, phase)
-    if not connected:
-        values["outcome"] = unconnected_outcome(reason)
-    is_carried = call.phase not in UNDIALED
-    if call.started_at is None and (is_carried or await calls.told_of(tx, [call])):
-        # Whatever the carrier then said, it was told of the call: one call.started for each dialed call (W2).
-        await webhooks.emit_started(tx, call)
-        values["started_at"] = tx.now
-    held = await _settle(
-        tx,
-        held,
-        call,
-        due_at=tx.now + timedelta(seconds=LEASE_S) if connected else None,
-        phase=phase,
-        status=status,
-        end_reason=reason,
-        ended_at=ended_at,
-        duration=duration,
-        hangup_requested=False,
-        updated_at=tx.now,
-        **values,
-    )
-    if is_carried:
-        await _attempt(
-            tx, f"{call.id}.{call.attempts_made}", state=AttemptState.ENDED, end_reason=reason, ended_at=ended_at
-        )
-    await progress.calls_over(tx, [call])
-    if connected:
-        await webhooks.emit_ended(tx, call)
-    else:
-        await webhooks.emit_failed(tx, [call])
-    return held if connected else None
-
-
-async def _attempt(tx: Transaction, id: str, **values: Any) -> None:
-    await tx.execute(_attempting(tuple(values)), {"attempt": id, **values})
-
-
-@cache
-def _attempting(names: tuple[str, ...]) -> Update:
-    attempts: Table = CallAttempt.__table__  # type: ignore[attr-defined]
-    named: dict[str, Any] = {name: bindparam(name) for name in names}
-    return sql_update(attempts).where(attempts.c.id == bindparam("attempt")).values(**named)

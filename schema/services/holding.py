@@ -19,7 +19,7 @@ from schema.rules import moves
 from schema.rules.calls import AnsweredBy, CallPhase, storable
 from schema.runtime import Runtime, Transaction
 from schema.services import watching
-from schema.services.dialing import LEASE_S
+from schema.services.steps import LEASE_S
 from schema.tables import Call
 
 

@@ -21,7 +21,7 @@ from schema.database import DATABASE_ERRORS
 from schema.rules.calls import CallPhase
 from schema.rules.webhooks import DeliveryState
 from schema.runtime import Runtime
-from schema.services.dialing import LEASE_S
+from schema.services.steps import LEASE_S
 from schema.tables import Call, Delivery, Dialer, Job
 from tests.support.invariants import broken_invariants
 

@@ -10,7 +10,7 @@ from counting import Strike
 from installing import TIMEOUT_S, Member
 from scene import Scene
 
-from schema.services.dialing import LEASE_S
+from schema.services.steps import LEASE_S
 
 _MEANWHILE = 10  # calls that are asked for while a worker is frozen
 _FROZEN_S = max(LEASE_S, TIMEOUT_S + 10) + 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schema.rules.calls import EndReason
-from schema.services import dialing, recordings
+from schema.services import endings, recordings
 from schema.tables import Call
 from tests.support import seeds
 from tests.support.api import Api, error
@@ -106,7 +106,7 @@ async def test_a_call_that_did_not_connect(api: Api) -> None:
     held = await seeds.submitted(api.runtime, api.viewer, row)
 
     async with api.runtime.transaction(api.viewer) as tx:
-        await dialing.ended(tx, held, reason=EndReason.BUSY, ended_at=tx.now, duration_s=0, sip_code=486)
+        await endings.ended(tx, held, reason=EndReason.BUSY, ended_at=tx.now, duration_s=0, sip_code=486)
 
     call = (await api.get(f"/calls/{row.id}")).json()
     assert (call["status"], call["duration"], call["endReason"], call["sipCode"]) == ("failed", 0, "busy", 486)

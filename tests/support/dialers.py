@@ -20,7 +20,7 @@ from schema.due import Fenced, Lease
 from schema.rules.calls import LIVE, EndReason
 from schema.rules.campaigns import CampaignContactStatus
 from schema.runtime import Runtime, Viewer
-from schema.services import campaigns, dialer, dialing
+from schema.services import campaigns, dialer, dialing, endings, steps
 from schema.services.dialing import Dial, Wait
 from schema.tables import Call, Campaign, CampaignContact, Dialer
 from tests.support import seeds
@@ -54,7 +54,7 @@ class Workers:
         """Calls that are due, and those whose place has come, go through the gate."""
         now = self.clock.now()
         mine = col(Call.id).in_([*self.live, *self.waits])
-        held = await due.lease(self.runtime, Call, limit=1_000, seconds=dialing.LEASE_S, where=[~mine])
+        held = await due.lease(self.runtime, Call, limit=1_000, seconds=steps.LEASE_S, where=[~mine])
         ripe = [wait.held for wait in self.waits.values() if wait.at <= now]
         dials = []
         for each in [*ripe, *sorted(held, key=lambda lease: lease.id)]:
@@ -119,7 +119,7 @@ class Workers:
         """The call is over as far as its slot goes; one that was answered is processed by nobody."""
         call = await self.call(dial.held.id)
         async with self.runtime.transaction(Viewer(call.workspace_id)) as tx:
-            held = await dialing.ended(
+            held = await endings.ended(
                 tx,
                 self.live.pop(dial.held.id),
                 reason=reason,

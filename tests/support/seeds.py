@@ -24,6 +24,7 @@ from schema.services import (
     deliveries,
     dialing,
     do_not_call,
+    endings,
     enrolment,
     holding,
     idempotency,
@@ -32,6 +33,7 @@ from schema.services import (
     phone_numbers,
     progress,
     sessions,
+    steps,
     users,
     webhooks,
     workspaces,
@@ -195,7 +197,7 @@ async def _called(runtime: Runtime, viewer: Viewer, campaign_id: str, to: str) -
 
 async def taken(runtime: Runtime, row: Call) -> due.Lease:
     """The lease of a due call."""
-    leases = await due.lease(runtime, Call, limit=100, seconds=dialing.LEASE_S)
+    leases = await due.lease(runtime, Call, limit=100, seconds=steps.LEASE_S)
     return next(held for held in leases if held.id == row.id)
 
 
@@ -228,7 +230,7 @@ async def over(runtime: Runtime, viewer: Viewer, row: Call, *, duration_s: float
     """The call, answered and over: phase `processing`."""
     held = await answered(runtime, viewer, row)
     async with runtime.transaction(viewer) as tx:
-        held = await dialing.ended(tx, held, reason=EndReason.CALLEE_HANGUP, ended_at=tx.now, duration_s=duration_s)
+        held = await endings.ended(tx, held, reason=EndReason.CALLEE_HANGUP, ended_at=tx.now, duration_s=duration_s)
     assert held is not None
     return held
 
@@ -237,8 +239,8 @@ async def done(runtime: Runtime, viewer: Viewer, row: Call) -> None:
     """The call from its queue to its analysis."""
     held = await over(runtime, viewer, row)
     async with runtime.transaction(viewer) as tx:
-        held = await dialing.recorded(tx, held, recording=f"{row.id}.mp3", voice="tones")
-        await dialing.analysed(
+        held = await endings.recorded(tx, held, recording=f"{row.id}.mp3", voice="tones")
+        await endings.analysed(
             tx,
             held,
             summary="Wants a demo.",

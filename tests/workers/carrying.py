@@ -10,7 +10,10 @@ from sqlmodel import col
 from schema import due
 from schema.due import Lease
 from schema.runtime import Runtime, Viewer
-from schema.services import calls, dialing
+from schema.services import (
+    calls,
+    steps,
+)
 from schema.tables import Call, Event
 from tests.support import seeds
 from tests.support.time import VirtualClock
@@ -70,7 +73,7 @@ class Work:
 
     async def take(self) -> list[Lease]:
         """What a consumer does: lease what is due, and hand it over."""
-        leases = await due.lease(self.runtime, Call, limit=50, seconds=dialing.LEASE_S)
+        leases = await due.lease(self.runtime, Call, limit=50, seconds=steps.LEASE_S)
         self.performer.take(leases)
         return leases
 

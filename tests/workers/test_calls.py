@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from schema.rules.calls import CallPhase, CallStatus, EndReason
 from schema.runtime import Runtime, Transaction, Viewer
-from schema.services import calls, dialing, holding
+from schema.services import calls, dialing, endings, holding, steps
 from schema.services.holding import Kept, Note, Said
 from tests.support import seeds
 from tests.support.invariants import broken_invariants
@@ -123,10 +123,12 @@ async def test_a_call_that_was_to_be_ended_before_anybody_followed_it_is_ended(
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, verb: str, error: Exception) -> None:
+    """A verb of a call that is carried, or of one that is over, fails with that error."""
+
     async def fail(*args: Any, **given: Any) -> None:
         raise error
 
-    monkeypatch.setattr(dialing, verb, fail)
+    monkeypatch.setattr(dialing if hasattr(dialing, verb) else endings, verb, fail)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ async def test_what_the_database_cannot_do_now_is_taken_up_again(
         failing(patch, verb, OperationalError("", {}, Exception("database is locked")))
         await work.carry()
     left = await read(runtime, viewer, call)
-    await runtime.clock.sleep(dialing.LEASE_S)
+    await runtime.clock.sleep(steps.LEASE_S)
 
     await work.carry()
 
@@ -234,7 +236,7 @@ async def test_why_we_hung_up_is_known_to_whoever_takes_the_call_over_then(
     with monkeypatch.context() as patch:
         failing(patch, "ended", OperationalError("", {}, Exception("disk I/O error")))
         await work.carry()
-    await runtime.clock.sleep(dialing.LEASE_S)
+    await runtime.clock.sleep(steps.LEASE_S)
 
     await work.carry()
 
@@ -273,7 +275,7 @@ async def test_a_call_that_somebody_had_ended_was_cancelled_whoever_writes_it_do
         async with runtime.transaction(viewer) as tx:
             await calls.hang_up(tx, call.id)
         await asyncio.gather(*work.performer._carried)
-    await clock.sleep(dialing.LEASE_S)
+    await clock.sleep(steps.LEASE_S)
 
     await work.carry()
 
@@ -284,9 +286,8 @@ async def test_a_call_that_somebody_had_ended_was_cancelled_whoever_writes_it_do
 # --- places ---
 
 
-async def test_a_call_that_is_processed_takes_no_place_of_one_that_could_be_dialed(
-    runtime: Runtime, viewer: Viewer, work: Work, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def slow_recording(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """A recording has begun; it may end."""
     recording, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(self: Studio, *args: Any, **given: Any) -> RecordingInfo:
@@ -295,6 +296,13 @@ async def test_a_call_that_is_processed_takes_no_place_of_one_that_could_be_dial
         return RecordingInfo(1.0, "wav", "tones")
 
     monkeypatch.setattr(Studio, "record", slow)
+    return recording, go_on
+
+
+async def test_a_call_that_is_processed_takes_no_place_of_one_that_could_be_dialed(
+    runtime: Runtime, viewer: Viewer, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording, go_on = slow_recording(monkeypatch)
     await queued(runtime, viewer)
     await work.take()
     await recording.wait()
@@ -309,14 +317,7 @@ async def test_a_call_that_is_processed_takes_no_place_of_one_that_could_be_dial
 async def test_when_very_many_are_processed_they_keep_their_places(
     runtime: Runtime, viewer: Viewer, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recording, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(self: Studio, *args: Any, **given: Any) -> RecordingInfo:
-        recording.set()
-        await go_on.wait()
-        return RecordingInfo(1.0, "wav", "tones")
-
-    monkeypatch.setattr(Studio, "record", slow)
+    recording, go_on = slow_recording(monkeypatch)
     monkeypatch.setattr("workers.calls.ASIDE", 0)
     await queued(runtime, viewer)
     await work.take()

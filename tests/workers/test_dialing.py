@@ -13,7 +13,10 @@ from schema.due import Fenced, Lease
 from schema.rules.calls import AttemptState, CallPhase, CallStatus, EndReason
 from schema.rules.webhooks import EventType
 from schema.runtime import Runtime, Viewer
-from schema.services import calls, dialing
+from schema.services import (
+    calls,
+    steps,
+)
 from schema.services.dialing import Dial, Wait
 from schema.tables import Call, CallAttempt, Event
 from tests.support import seeds
@@ -188,7 +191,7 @@ async def test_a_call_whose_worker_died_while_dialing_is_looked_up_not_dialed(
     runtime: Runtime, viewer: Viewer, carrier: Carrier, call: Call
 ) -> None:
     await seeds.dialed(runtime, viewer, call)  # and the worker dies here
-    await runtime.clock.sleep(dialing.LEASE_S)
+    await runtime.clock.sleep(steps.LEASE_S)
     carrier.known = {f"{call.id}.1": "leg-7"}
 
     hold = hold_of(runtime, viewer, await seeds.taken(runtime, call))
@@ -206,7 +209,7 @@ async def test_a_carrier_that_cannot_say_what_became_of_a_submission_is_asked_wh
     carrier.known = {f"{call.id}.1": "leg-7"}
     first = await dial(runtime, viewer, carrier, call)
     left, told = await read(runtime, viewer, call), await events(runtime, viewer)
-    await runtime.clock.sleep(dialing.LEASE_S)
+    await runtime.clock.sleep(steps.LEASE_S)
 
     hold = hold_of(runtime, viewer, await seeds.taken(runtime, call))
     second = await Dialer(runtime, hold, carrier).settle_unknown(f"{call.id}.1")
@@ -365,7 +368,7 @@ async def test_a_worker_frozen_since_its_claim_does_not_tell_the_carrier(
     class Frozen(Hold):
         async def begin(self) -> Dial | Wait | None:
             came = await super().begin()
-            await runtime.clock.sleep(dialing.LEASE_S * 0.8)
+            await runtime.clock.sleep(steps.LEASE_S * 0.8)
             return came
 
     hold = Frozen(runtime, Scribe(runtime), await seeds.taken(runtime, call))

@@ -13,7 +13,12 @@ from schema import due
 from schema.due import Fenced, Lease
 from schema.rules.calls import EndReason
 from schema.runtime import Runtime, Transaction, Viewer
-from schema.services import calls, dialing, holding
+from schema.services import (
+    calls,
+    endings,
+    holding,
+    steps,
+)
 from schema.services.holding import Kept, Note, Rings, Said
 from schema.tables import Call
 from tests.support import seeds
@@ -156,7 +161,7 @@ async def test_a_note_is_given_up_while_a_third_of_the_lease_is_left(
     flaky = Flaky(monkeypatch, clock, 100, AWAY)
 
     writing = asyncio.create_task(held.write(Rings))
-    await clock.advance(dialing.LEASE_S)
+    await clock.advance(steps.LEASE_S)
     with pytest.raises(OperationalError):
         await writing
 
@@ -240,7 +245,7 @@ async def test_steps_and_notes_take_turns_each_under_the_lease_that_the_one_befo
     await asyncio.gather(
         held.write(Said, [{"role": "agent", "text": "Hello"}]),
         held.write(Note),
-        held.step(dialing.ended, reason=EndReason.CALLEE_HANGUP, ended_at=now, duration_s=3),
+        held.step(endings.ended, reason=EndReason.CALLEE_HANGUP, ended_at=now, duration_s=3),
         held.write(Note),
     )
 
@@ -258,7 +263,7 @@ async def test_whatever_is_cancelled_the_call_can_be_put_back(runtime: Runtime, 
         await held.write(Rings)
         await held.write(Said, [])
         now = runtime.clock.now()
-        await held.step(dialing.ended, reason=EndReason.NO_ANSWER, ended_at=now, duration_s=0)
+        await held.step(endings.ended, reason=EndReason.NO_ANSWER, ended_at=now, duration_s=0)
 
     task = asyncio.create_task(work())
     for _ in range(turns * 2):

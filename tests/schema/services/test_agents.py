@@ -10,7 +10,7 @@ from schema.errors import Invalid, NotFound
 from schema.rules.campaigns import CampaignStatus
 from schema.runtime import Runtime, Viewer
 from schema.services import agents, calls, campaigns
-from schema.services.dialing import agent_of
+from schema.services.steps import agent_of
 from schema.tables import Agent
 from tests.schema.conftest import Act, Refused, Unchanged
 from tests.support import seeds

@@ -24,7 +24,7 @@ from schema.rules.calls import (
     WaitReason,
 )
 from schema.runtime import Runtime, Transaction, Viewer
-from schema.services import agents, calls, dialing, do_not_call, holding
+from schema.services import agents, calls, dialing, do_not_call, endings, holding, steps
 from schema.tables import Call, CallAttempt, Event, PhoneNumber
 from tests.schema.conftest import Act, Unchanged
 from tests.support import seeds
@@ -100,7 +100,7 @@ async def test_the_gate_opens_and_the_call_is_known_to_be_uncertain(
 
     now = runtime.clock.now()
     assert dial == dialing.Dial(
-        Lease(row.id, 2, now + timedelta(seconds=dialing.LEASE_S)),
+        Lease(row.id, 2, now + timedelta(seconds=steps.LEASE_S)),
         f"{row.id}.1",
         "sandbox",
         row.to_number,
@@ -208,7 +208,7 @@ async def test_a_submitted_call_is_in_progress_and_has_started(
     held = await act(dialing.submitted, dial.held, dial.attempt_id, "leg-1")
 
     now = runtime.clock.now()
-    assert held == Lease(row.id, 3, now + timedelta(seconds=dialing.LEASE_S))
+    assert held == Lease(row.id, 3, now + timedelta(seconds=steps.LEASE_S))
     call = await kept(runtime, row)
     assert (call.status, call.phase) == (CallStatus.IN_PROGRESS, CallPhase.SUBMITTED)
     assert (call.leg, call.started_at, call.duration) == ("leg-1", now, 0)
@@ -245,7 +245,7 @@ async def test_what_cannot_be_settled_ends_as_submission_unknown(
     held = await act(dialing.unknown, dial.held, dial.attempt_id)
 
     over = await act(
-        dialing.ended, held, reason=EndReason.SUBMISSION_UNKNOWN, ended_at=runtime.clock.now(), duration_s=0
+        endings.ended, held, reason=EndReason.SUBMISSION_UNKNOWN, ended_at=runtime.clock.now(), duration_s=0
     )
 
     assert over is None
@@ -331,7 +331,7 @@ async def test_what_breaks_after_a_withdrawal_was_never_told(
     dial = await seeds.dialed(runtime, viewer, row)
     await act(dialing.withdraw, dial.held, dial.attempt_id)
 
-    await act(dialing.broken, await seeds.taken(runtime, row))
+    await act(endings.broken, await seeds.taken(runtime, row))
 
     assert await told(runtime, row) == [failed(EndReason.INTERNAL_ERROR)]
     assert [attempt.state for attempt in await attempts(runtime, row)] == [AttemptState.WITHDRAWN]
@@ -344,7 +344,7 @@ async def test_a_refused_call_is_over_with_the_carrier_s_own_words(
     dial = await seeds.dialed(runtime, viewer, row)
 
     await act(
-        dialing.ended,
+        endings.ended,
         dial.held,
         reason=reason,
         ended_at=runtime.clock.now(),
@@ -382,7 +382,7 @@ async def test_the_whole_of_a_call(runtime: Runtime, viewer: Viewer, act: Act, r
     await clock.advance(180.9)
     ended_at = clock.now()
     held = await act(
-        dialing.ended,
+        endings.ended,
         held,
         reason=EndReason.CALLEE_HANGUP,
         ended_at=ended_at,
@@ -393,9 +393,9 @@ async def test_the_whole_of_a_call(runtime: Runtime, viewer: Viewer, act: Act, r
     )
     call = await kept(runtime, row)
     assert (call.status, call.phase, call.duration) == (CallStatus.COMPLETED, CallPhase.PROCESSING, 183)
-    held = await act(dialing.recorded, held, recording=f"{row.id}.mp3", voice="tones")
+    held = await act(endings.recorded, held, recording=f"{row.id}.mp3", voice="tones")
     await clock.advance(2)
-    await act(dialing.analysed, held, **ANALYSIS)
+    await act(endings.analysed, held, **ANALYSIS)
 
     call = await kept(runtime, row)
     assert (call.phase, call.due_at, call.updated_at) == (CallPhase.DONE, None, clock.now())
@@ -440,12 +440,12 @@ async def test_an_end_that_is_said_again_changes_nothing(
     """L1: final is final."""
     held = await seeds.answered(runtime, viewer, row)
     end: dict[str, Any] = {"reason": EndReason.CALLEE_HANGUP, "ended_at": clock.now(), "duration_s": 1}
-    held = await act(dialing.ended, held, **end)
+    held = await act(endings.ended, held, **end)
     await clock.advance(1)
     async with unchanged():
-        assert await act(dialing.ended, held, **end) == held
+        assert await act(endings.ended, held, **end) == held
         again = {"reason": EndReason.MEDIA_FAILURE, "ended_at": clock.now(), "duration_s": 99}
-        assert await act(dialing.ended, held, **again) == held
+        assert await act(endings.ended, held, **again) == held
 
 
 @on_both
@@ -457,7 +457,7 @@ async def test_an_answer_whose_event_was_lost_is_known_from_the_end(
     await clock.advance(20)
 
     held = await act(
-        dialing.ended,
+        endings.ended,
         held,
         reason=EndReason.AGENT_HANGUP,
         ended_at=clock.now(),
@@ -506,7 +506,7 @@ async def test_how_it_ended_decides_between_completed_and_failed(
     held = await (seeds.answered if answered else seeds.submitted)(runtime, viewer, row)
 
     held = await act(
-        dialing.ended,
+        endings.ended,
         held,
         reason=reason,
         ended_at=runtime.clock.now(),
@@ -529,7 +529,7 @@ async def test_a_call_that_is_over_is_not_wanted_over_any_more(
     held = await seeds.answered(runtime, viewer, row)
     await act(calls.hang_up, row.id)
 
-    await act(dialing.ended, held, reason=EndReason.CANCELLED, ended_at=runtime.clock.now(), duration_s=1)
+    await act(endings.ended, held, reason=EndReason.CANCELLED, ended_at=runtime.clock.now(), duration_s=1)
 
     assert (await kept(runtime, row)).hangup_requested is False
 
@@ -540,7 +540,7 @@ async def test_a_live_call_that_breaks_for_good_is_over(
 ) -> None:
     held = await stage(runtime, viewer, row)
 
-    await act(dialing.broken, held)
+    await act(endings.broken, held)
 
     call = await kept(runtime, row)
     assert (call.status, call.phase, call.due_at) == (CallStatus.FAILED, CallPhase.DONE, None)
@@ -556,9 +556,9 @@ async def test_a_call_whose_processing_breaks_for_good_says_what_there_is(
     held = await seeds.answered(runtime, viewer, row)
     held = await noted(act, holding.Said(held, lines))
     end: dict[str, Any] = {"reason": EndReason.CALLEE_HANGUP, "ended_at": runtime.clock.now(), "duration_s": 3.2}
-    held = await act(dialing.ended, held, **end)
+    held = await act(endings.ended, held, **end)
 
-    await act(dialing.broken, held)
+    await act(endings.broken, held)
 
     call = await kept(runtime, row)
     summary = "The call could not be analysed."
@@ -580,9 +580,9 @@ async def test_a_call_whose_analysis_breaks_has_its_transcript_announced_once(
 ) -> None:
     """W2."""
     held = await seeds.over(runtime, viewer, row)
-    held = await act(dialing.recorded, held, recording=f"{row.id}.mp3", voice="tones")
+    held = await act(endings.recorded, held, recording=f"{row.id}.mp3", voice="tones")
 
-    await act(dialing.broken, held)
+    await act(endings.broken, held)
 
     assert [event["event"] for event in await told(runtime, row)] == [
         "call.started",
@@ -608,19 +608,19 @@ async def not_placed(tx: Transaction, held: Lease, attempt: str) -> None:
 
 
 async def ended(tx: Transaction, held: Lease, attempt: str) -> None:
-    await dialing.ended(tx, held, reason=EndReason.BUSY, ended_at=tx.now, duration_s=0)
+    await endings.ended(tx, held, reason=EndReason.BUSY, ended_at=tx.now, duration_s=0)
 
 
 async def recorded(tx: Transaction, held: Lease, attempt: str) -> None:
-    await dialing.recorded(tx, held, recording="other.mp3", voice=None)
+    await endings.recorded(tx, held, recording="other.mp3", voice=None)
 
 
 async def analysed(tx: Transaction, held: Lease, attempt: str) -> None:
-    await dialing.analysed(tx, held, **ANALYSIS)
+    await endings.analysed(tx, held, **ANALYSIS)
 
 
 async def broken(tx: Transaction, held: Lease, attempt: str) -> None:
-    await dialing.broken(tx, held)
+    await endings.broken(tx, held)
 
 
 VERBS = [
@@ -665,8 +665,8 @@ async def test_a_lost_lease_writes_nothing(
             await act(verb, held, f"{row.id}.1")
 
     assert rings.heard == []
-    assert await dialing.look(runtime, held) is None
-    assert (await dialing.look(runtime, other)).id == row.id
+    assert await steps.look(runtime, held) is None
+    assert (await steps.look(runtime, other)).id == row.id
 
 
 @pytest.mark.parametrize("database", ["postgresql"])
@@ -689,8 +689,8 @@ async def test_a_lost_lease_writes_nothing_on_postgresql_either(
 async def test_what_a_call_needs_can_be_looked_up(runtime: Runtime, viewer: Viewer, act: Act, row: Call) -> None:
     held = await seeds.taken(runtime, row)
 
-    call = await dialing.look(runtime, held)
+    call = await steps.look(runtime, held)
 
     assert call is not None
     assert await dialing.carrier_of(runtime, call) == "sandbox"
-    assert (await dialing.agent_of(runtime, call)).id == row.agent_id
+    assert (await steps.agent_of(runtime, call)).id == row.agent_id

@@ -12,9 +12,9 @@ from sqlmodel import col
 from schema.due import Lease
 from schema.rules.calls import AnsweredBy, CallPhase, EndReason
 from schema.runtime import Runtime, Viewer
-from schema.services import calls, dialing, holding
-from schema.services.dialing import LEASE_S
+from schema.services import calls, endings, holding
 from schema.services.holding import IsAnswered, Kept, Note, Rings, Said
+from schema.services.steps import LEASE_S
 from schema.tables import Call
 from tests.schema.conftest import Act, Unchanged
 from tests.support import seeds
@@ -111,7 +111,7 @@ async def test_what_is_said_late_or_twice_moves_nothing_back(
     held = kept.held
     if phase is CallPhase.PROCESSING:
         end: dict[str, Any] = {"reason": EndReason.CALLEE_HANGUP, "ended_at": clock.now(), "duration_s": 1}
-        held = await act(dialing.ended, held, **end)
+        held = await act(endings.ended, held, **end)
     before = await read(runtime, held.id)
     await clock.advance(1)
 

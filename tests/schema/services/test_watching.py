@@ -12,7 +12,7 @@ from schema.bell import LocalBell
 from schema.errors import NotFound
 from schema.rules.calls import CallPhase
 from schema.runtime import Runtime, Viewer
-from schema.services import calls, dialing, watching
+from schema.services import calls, endings, watching
 from schema.tables import Call
 from tests.schema.conftest import Act
 from tests.support import seeds
@@ -53,7 +53,7 @@ async def test_from_the_queue_to_the_end(runtime: Runtime, viewer: Viewer) -> No
     held = await seeds.over(runtime, viewer, row)
     await watcher.until(2)
     async with runtime.transaction(viewer) as tx:
-        await dialing.broken(tx, held)
+        await endings.broken(tx, held)
     async with asyncio.timeout(10):
         await watcher.task
 
