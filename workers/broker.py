@@ -162,7 +162,7 @@ def unpack(packed: Packed) -> list[Lease]:
 
 
 broker = RowBroker(
-    WorkQueue(webhooks.QUEUE, Delivery, actor="deliver"),
+    WorkQueue(webhooks.QUEUE, Delivery, actor="deliver", batch=100),
     WorkQueue(calls.QUEUE, Call, actor="carry"),
     WorkQueue(dialer.QUEUE, Dialer, actor="dial"),
 )

@@ -12,6 +12,7 @@ from working import Calls
 _HANGING = 10
 _ENDPOINTS = 100
 _EVERY_S = 1.0
+_SPREAD = 0.4  # or the requests that hang would all time out in the moment of another call, ten seconds later
 _TO_TAKE_ALL_PLACES = 3  # calls, after which five requests hang at each of the ten
 _DRAINED_WITHIN_S = 30.0
 
@@ -21,9 +22,9 @@ Span = tuple[float, float]
 
 async def endpoints(scene: Scene) -> None:
     """Rounds without and with the hang in turn; each call tells two events to all hundred."""
-    rounds, each = scene.size(5, 3), scene.size(4, 3)
+    rounds, each = scene.size(9, 3), scene.size(4, 3)
     measured: dict[bool, list[Span]] = {False: [], True: []}
-    work = scene.calls(1_000, rate=1 / _EVERY_S, endings=("43",))
+    work = scene.calls(1_000, rate=1 / _EVERY_S, endings=("43",), spread=_SPREAD)
     async with scene.under_way(work):
         await _settle(scene, work, 2)  # connections, and what is compiled once
         for number in range(rounds):

@@ -90,10 +90,10 @@ class Scene:
         """Where to strike: the same for the same seed, in both modes."""
         return points(self.run.seed, self.fault.name, count=count, work=work.total, victims=victims)
 
-    def calls(self, total: int, rate: float, endings: Sequence[str] = MIXED) -> Calls:
-        """Single calls, `rate` a second, to numbers with those endings."""
+    def calls(self, total: int, rate: float, endings: Sequence[str] = MIXED, spread: float = 0.0) -> Calls:
+        """Single calls, `rate` a second, to numbers with those endings; with `spread`, at odds."""
         given = numbers(self.run.seed, self.fault.name, endings, half=0)
-        return Calls(self.site, self.api, self.books, given, total, rate)
+        return Calls(self.site, self.api, self.books, given, total, rate, spread)
 
     def campaign(self, total: int, concurrency: int, *, attempts: int = 1) -> Campaign:
         """A campaign to numbers of every kind, whose busy ones are called up to `attempts` times."""

@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import httpx
@@ -87,7 +88,8 @@ async def make_endpoints(api: Api, receiver: Receiver, count: int) -> dict[str, 
 class Calls:
     """`total` calls to numbers that are called once each, `rate` a second; what was acknowledged is kept.
 
-    No more than `allowed` are asked for before somebody raises it, so that faults strike while there is work.
+    No more than `allowed` are asked for before somebody raises it, so that faults strike while there is work. With
+    `spread` they come at odds, up to that share of the time between two earlier or later.
     """
 
     site: Site
@@ -96,10 +98,12 @@ class Calls:
     numbers: Iterator[str]
     total: int
     rate: float
+    spread: float = 0.0
     acknowledged: list[str] = field(default_factory=list)
     allowed: int = 0
     _begun: int = 0
     _next_at: float = 0.0
+    _odds: Random = field(default_factory=lambda: Random(1))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     noun = "calls"
@@ -140,7 +144,8 @@ class Calls:
                 await asyncio.sleep(_LOOK_S)
                 continue
             self._begun += 1
-            self._next_at = max(self._next_at + 1 / self.rate, time.monotonic())  # no rush after a pause
+            wait = (1 + self._odds.uniform(-self.spread, self.spread)) / self.rate
+            self._next_at = max(self._next_at + wait, time.monotonic())  # no rush after a pause
             await asyncio.sleep(self._next_at - time.monotonic())
             self.acknowledged.append(await self._place_one())
 
