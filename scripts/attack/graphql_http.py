@@ -48,7 +48,8 @@ def main() -> None:
 
 
 def _audited(directory: Path, node: str) -> list[dict[str, str]]:
-    with production_server(directory) as server:
+    # One of the audits asks for `__type`, which is refused where nobody may ask what the schema is.
+    with production_server(directory, VOXFORGE_GRAPHQL_INTROSPECTION="true") as server:
         server.lift_limits()
         told = {**os.environ, "AT": f"{server.url}/graphql", "KEY": server.new_key()}
         found: list[dict[str, str]] = json.loads(subprocess.check_output([node, "audit.mjs"], cwd=directory, env=told))
