@@ -15,6 +15,7 @@ import httpx
 from schema.rules.plans import PLANS, Plan
 from schema.runtime import Runtime, Viewer
 from schema.services import keys
+from tests.app.websocket.support import opened
 from tests.flows.servers import AGENT, Installation, caller, place, until_over
 from tests.support import seeds
 from tests.support.runtime import settings_for
@@ -135,6 +136,53 @@ def test_a_key_revoked_at_one_is_refused_by_the_other(scaled: Installation) -> N
         with scaled.client(url, key=revoked) as client:
             while client.get("/agents").status_code != 401:
                 assert time.monotonic() - at < within_s
+
+
+def test_a_call_placed_at_one_is_watched_at_the_other_while_it_lives(scaled: Installation) -> None:
+    """Subscriptions hear of what the workers commit through Redis, whichever server they are at."""
+    first, second = scaled.urls
+
+    async def watched(id: str) -> list[str]:
+        seen = []
+        async with opened(httpx.URL(second).port or 0, scaled.key) as peer:
+            await peer.subscribe("1", "subscription($id: ID!) { callChanged(id: $id) { status } }", id=id)
+            while (message := await peer.get())["type"] == "next":
+                seen.append(message["payload"]["data"]["callChanged"]["status"])
+            assert message == {"id": "1", "type": "complete"}
+        return seen
+
+    with scaled.client(first) as client:
+        id = place(client, caller(client), "+12025550101")
+    seen = asyncio.run(watched(id))
+
+    in_order = list(dict.fromkeys(seen))
+    assert in_order[-2:] == ["IN_PROGRESS", "COMPLETED"]
+    assert seen == sorted(seen, key=in_order.index)
+
+
+def test_whoever_watches_at_one_is_cut_off_when_the_key_is_revoked_at_the_other(scaled: Installation) -> None:
+    """Decision K4: within 5 s."""
+    second = scaled.urls[1]
+
+    async def watcher(runtime: Runtime) -> tuple[str, str, str]:
+        viewer = await seeds.workspace(runtime)
+        row, text = await seeds.key(runtime, viewer)
+        call = await seeds.call(runtime, viewer, to="+12025550101", due_at=None)
+        return row.id, text, call.id
+
+    async def cut_off(key_id: str, key: str, call: str) -> tuple[int, float]:
+        async with opened(httpx.URL(second).port or 0, key) as peer:
+            await peer.subscribe("1", "subscription($id: ID!) { callChanged(id: $id) { status } }", id=call)
+            assert (await peer.get())["type"] == "next"
+            await asyncio.to_thread(scaled.run, "keys", "revoke", key_id)
+            at = time.monotonic()
+            code, _ = await peer.closed()
+            return code, time.monotonic() - at
+
+    code, took_s = asyncio.run(cut_off(*made(scaled, watcher)))
+
+    assert code == 4401
+    assert took_s < 5
 
 
 async def _with_scopes(runtime: Runtime, viewer: Viewer, scopes: dict[str, Any]) -> tuple[str, str]:
