@@ -10,7 +10,7 @@ the start.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.resources import files
@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from graphql import GraphQLError
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
@@ -162,10 +163,41 @@ def compile_endpoints(routes: Sequence[Route] = ROUTES, text: str | None = None)
 
 def rest_routes(endpoints: Sequence[Endpoint]) -> list[StarletteRoute]:
     """What Starlette routes by."""
-    return [
-        StarletteRoute(PREFIX + endpoint.route.path, endpoint.handle, methods=[endpoint.route.method])
-        for endpoint in endpoints
-    ]
+    paths = [endpoint.route.path for endpoint in endpoints]
+    made = []
+    for endpoint in endpoints:
+        path, method = endpoint.route.path, endpoint.route.method
+        route = StarletteRoute(PREFIX + _beside_words(path, paths), endpoint.handle, methods=[method])
+        route.path = PREFIX + path  # as everybody else calls it
+        made.append(route)
+    return made
+
+
+def _beside_words(path: str, paths: Sequence[str]) -> str:
+    """The path, whose parameters are none of the words that other paths have in their place.
+
+    OpenAPI matches a path of words before one with parameters, whatever the method: no contact has the id `import`.
+    """
+    parts = path.split("/")
+    for at, part in enumerate(parts):
+        others = [other.split("/") for other in paths]
+        words = {
+            other[at]
+            for other in others
+            if len(other) == len(parts) and other[:at] == parts[:at] and "{" not in other[at]
+        }
+        if part.startswith("{") and words:
+            convertor = "_or_".join(sorted(words))
+            register_url_convertor(convertor, _unlike(words))
+            parts[at] = f"{part[:-1]}:{convertor}}}"
+    return "/".join(parts)
+
+
+def _unlike(words: Collection[str]) -> StringConvertor:
+    """Anything but those words."""
+    regex = f"(?!(?:{'|'.join(sorted(map(re.escape, words)))})(?:/|$))[^/]+"
+    made: StringConvertor = type("Unlike", (StringConvertor,), {"regex": regex})()
+    return made
 
 
 def _failure(error: GraphQLError) -> Response:

@@ -88,6 +88,15 @@ class Preflight:
     duplicate: int = strawberry.field(description="Will be skipped: another contact has the same number.")
 
 
+@strawberry.type(description="Contacts of a campaign that have got equally far.")
+class CampaignOutcome:
+    status: CampaignContactStatus
+    end_reason: EndReason | None = strawberry.field(
+        description="How their last call ended, or why the dial gate refused to call them; null for those without one."
+    )
+    contacts: int
+
+
 @strawberry.type(description="Outbound calling of a list of contacts with one agent from one number.")
 class Campaign:
     id: strawberry.ID
@@ -140,6 +149,13 @@ class Campaign:
     )
     async def preflight(self, info: Info, root: strawberry.Parent[CampaignRow], at: DateTime | None = None) -> Any:
         return await preflights.of(info.context.read(), root, at)
+
+    @strawberry.field(
+        graphql_type=list[CampaignOutcome],
+        description="Its contacts, each counted once, by how far they have got and how their last call ended.",
+    )
+    async def outcomes(self, info: Info, root: strawberry.Parent[CampaignRow]) -> Any:
+        return await campaigns.outcomes(info.context.read(), root)
 
     @strawberry.field(graphql_type=Agent | None, permission_classes=reads(Resource.AGENTS))
     async def agent(self, info: Info, root: strawberry.Parent[CampaignRow]) -> Any:
@@ -231,14 +247,18 @@ class CampaignQueries:
         permission_classes=reads(Resource.CAMPAIGNS),
         description="Who is enrolled in a campaign, in the order of enrolment, a hundred at a time unless told.",
     )
-    async def campaign_contacts(
+    async def campaign_contacts(  # noqa: PLR0917 (resolvers get them by name)
         self,
         info: Info,
         campaign_id: Annotated[strawberry.ID, strawberry.argument(name="id")],
         limit: int = CONTACTS_LIMIT,
         offset: int | None = None,
+        status: CampaignContactStatus | None = None,
+        end_reason: EndReason | None = None,
     ) -> Any:
-        return await campaigns.enrolled_page(info.context.read(), campaign_id, limit=limit, offset=offset)
+        return await campaigns.enrolled_page(
+            info.context.read(), campaign_id, status=status, end_reason=end_reason, limit=limit, offset=offset
+        )
 
 
 @strawberry.type

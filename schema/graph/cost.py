@@ -55,6 +55,7 @@ ASSUMED = 20
 """How long a list is that has no `limit`: the turns of a transcript, the attempts of a delivery."""
 _WEIGHTS = {
     ("Campaign", "preflight"): 5_000,  # reads every contact
+    ("Campaign", "outcomes"): 5_000,  # so does this
     ("__Schema", "types"): 4_500,  # the whole schema
     ("Query", "__type"): 1_000,
 }

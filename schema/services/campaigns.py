@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, select
 from sqlmodel import col
 
 from schema.errors import Invalid
@@ -15,11 +17,12 @@ from schema.rules.campaigns import (
     CAMPAIGN,
     CAMPAIGN_CHANGES,
     OPEN,
+    CampaignContactStatus,
     CampaignStatus,
     check_window,
     next_dial_at,
 )
-from schema.runtime import Reads, Transaction
+from schema.runtime import Reads, Snapshot, Transaction
 from schema.services import agents, asking, calls, enrolment, phone_numbers, progress
 from schema.services.changes import apply
 from schema.services.gate import call_window, contact_window
@@ -117,13 +120,63 @@ def next_dial(row: Campaign, now: datetime) -> datetime | None:
 
 
 async def enrolled_page(
-    tx: Reads, id: str, *, limit: int | None = None, offset: int | None = None
+    tx: Reads,
+    id: str,
+    *,
+    status: CampaignContactStatus | None = None,
+    end_reason: EndReason | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
 ) -> Page[CampaignContact]:
-    """Who is enrolled, in the order of enrolment, a hundred at a time unless told. Raises NotFound."""
+    """Who is enrolled, in the order of enrolment, a hundred at a time unless told. Raises NotFound.
+
+    `status` is the one that is shown, `end_reason` how the last call ended.
+    """
     await tx.get(Campaign, id)
     statement = tx.select(CampaignContact).where(col(CampaignContact.campaign_id) == id)
+    if status is not None:
+        statement = statement.where(_SHOWN.in_([status]))
+    if end_reason is not None:
+        statement = statement.where(col(CampaignContact.end_reason) == end_reason)
     order = (CampaignContact.position,)
     return await page(tx, statement, order=order, limit=100 if limit is None else limit, offset=offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many contacts of a campaign have got so far, and how their last call ended; None: they had none."""
+
+    status: CampaignContactStatus
+    end_reason: EndReason | None
+    contacts: int
+
+
+async def outcomes(tx: Snapshot, campaign: Campaign) -> list[Outcome]:
+    """Every contact of the campaign counted once, by what is shown of it; the most first."""
+    rows = await tx.runtime.database.read(_OUTCOMES, {"campaign": campaign.id})
+    found = [
+        Outcome(CampaignContactStatus(row.shown), row.end_reason and EndReason(row.end_reason), row.contacts)
+        for row in rows
+    ]
+    return sorted(found, key=lambda one: (-one.contacts, one.status, one.end_reason or ""))
+
+
+# As `schema.rules.campaigns.shown` has it.
+_SHOWN: ColumnElement[str] = case(
+    (
+        and_(
+            col(CampaignContact.status) == CampaignContactStatus.CALLING,
+            col(CampaignContact.waiting_for).is_not(None),
+        ),
+        CampaignContactStatus.WAITING,
+    ),
+    else_=col(CampaignContact.status),
+)
+_OUTCOMES = (
+    select(_SHOWN.label("shown"), col(CampaignContact.end_reason), func.count().label("contacts"))
+    .where(col(CampaignContact.campaign_id) == bindparam("campaign"))
+    .group_by(_SHOWN, col(CampaignContact.end_reason))
+)
 
 
 def _columns(clean: dict[str, Any]) -> dict[str, Any]:

@@ -200,6 +200,21 @@ async def test_contacts_come_with_the_campaign(api: Api) -> None:
     assert listed.headers["x-total-count"] == "2"
 
 
+async def test_contacts_by_how_far_they_are(api: Api) -> None:
+    people = [await seeds.contact(api.runtime, api.viewer) for _ in range(2)]
+    row = await seeds.campaign(api.runtime, api.viewer, contact_ids=[person.id for person in people])
+    path = f"/campaigns/{row.id}/contacts"
+
+    pending = await api.get(path, params={"status": "pending"})
+    busy = await api.get(path, params={"status": "pending", "endReason": "busy"})
+    wrong = await api.get(path, params={"status": "PENDING"})
+
+    assert [each["contactId"] for each in pending.json()] == [person.id for person in people]
+    assert pending.headers["x-total-count"] == "2"
+    assert (busy.json(), busy.headers["x-total-count"]) == ([], "0")
+    assert error(wrong) == (400, "BAD_REQUEST", "status must be one of: pending, calling, waiting, finished")
+
+
 async def test_contacts_come_later_by_id_or_number(api: Api) -> None:
     """P3: duplicates are ignored and counted."""
     row = await seeds.campaign(api.runtime, api.viewer)

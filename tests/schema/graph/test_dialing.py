@@ -27,6 +27,9 @@ CAMPAIGN = """query ($id: ID!, $at: DateTime) { campaign(id: $id) { status calls
     preflight(at: $at) { at callable onDoNotCallList outsideHours invalid duplicate } } }"""
 CONTACTS = """query ($id: ID!) { campaignContacts(id: $id) {
     nodes { status attempts nextAttemptAt waitingFor endReason finishedAt contact { phoneNumber } } } }"""
+OUTCOMES = "query ($id: ID!) { campaign(id: $id) { outcomes { status endReason contacts } } }"
+WHO = """query ($id: ID!, $status: CampaignContactStatus, $endReason: EndReason) {
+    campaignContacts(id: $id, status: $status, endReason: $endReason) { total nodes { status endReason } } }"""
 DIALER = "{ dialer { slotsUsed slotsTotal callsQueued callsWaiting oldestDueAt nextLookAt } }"
 
 
@@ -120,6 +123,21 @@ async def test_a_campaign_under_way(ask: Ask, runtime: Runtime, viewer: Viewer, 
     ]
     assert nodes[1]["nextAttemptAt"] == "2025-01-15T14:30:00Z"
     assert nodes[0]["finishedAt"] == "2025-01-15T14:00:00Z"
+    outcomes = (await ask(OUTCOMES, id=campaign.id))["data"]["campaign"]["outcomes"]
+    assert [(one["contacts"], one["status"], one["endReason"]) for one in outcomes] == [
+        (2, "CALLING", None),
+        (1, "FINISHED", "BLOCKED_DO_NOT_CALL"),
+        (1, "PENDING", None),
+        (1, "WAITING", "BUSY"),
+    ]
+    for filters, expected in (
+        ({"status": "CALLING"}, [("CALLING", None)] * 2),
+        ({"endReason": "BUSY"}, [("WAITING", "BUSY")]),
+        ({"status": "FINISHED", "endReason": "BUSY"}, []),
+    ):
+        found = (await ask(WHO, id=campaign.id, **filters))["data"]["campaignContacts"]
+        assert [(one["status"], one["endReason"]) for one in found["nodes"]] == expected
+        assert found["total"] == len(expected)
 
 
 @on_both
@@ -136,6 +154,11 @@ async def test_a_contact_whose_call_is_held_back_is_shown_to_wait(ask: Ask, work
     await workers.update(campaign, status="paused")
     await workers.work()
     assert await shown() == ("WAITING", 0, "CAMPAIGN_PAUSED", None, None)
+    assert (await ask(OUTCOMES, id=campaign.id))["data"]["campaign"]["outcomes"] == [
+        {"status": "WAITING", "endReason": None, "contacts": 1}
+    ]
+    for status, total in (("WAITING", 1), ("CALLING", 0)):
+        assert (await ask(WHO, id=campaign.id, status=status))["data"]["campaignContacts"]["total"] == total
     await workers.update(campaign, status="cancelled")
     assert await shown() == ("FINISHED", 0, None, None, "CAMPAIGN_CANCELLED")
 
