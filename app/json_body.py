@@ -30,8 +30,10 @@ def require_json(content_type: str | None) -> None:
     media_type, *parameters = (content_type or "").split(";")
     names = (parameter.partition("=") for parameter in parameters)
     charsets = {value.strip().strip('"').lower() for name, _, value in names if name.strip().lower() == "charset"}
-    if media_type.strip().lower() != "application/json" or charsets - {"utf-8", "utf8"}:
+    if media_type.strip().lower() != "application/json":
         raise HTTPException(415, "Content-Type must be application/json")
+    if charsets - {"utf-8", "utf8"}:
+        raise HTTPException(415, "Content-Type must be application/json in UTF-8: leave the charset out")
 
 
 def parse_json(body: bytes) -> object:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -15,6 +18,8 @@ from schema.rules.webhooks import LADDER
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = "VOXFORGE_"
+OF_COMMANDS = frozenset({"VOXFORGE_URL", "VOXFORGE_API_KEY"})
+"""Read by commands that talk to a running server."""
 
 
 class SettingsError(Exception):
@@ -138,6 +143,13 @@ def _network(text: str) -> Network:
         return ipaddress.ip_network(text, strict=True)
     except ValueError:
         raise ValueError(f"must be addresses or CIDR ranges such as 10.0.0.0/8, not {text!r}") from None
+
+
+def unknown_names(env: Mapping[str, str | None] | None = None) -> list[str]:
+    """Names in the environment and `.env`, or in `env`, that look like settings and are none: misspelt, or of old."""
+    given = {**dotenv_values(".env"), **os.environ} if env is None else env
+    ours = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OF_COMMANDS
+    return sorted(name for name in given if name.upper().startswith(PREFIX) and name.upper() not in ours)
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -112,6 +112,7 @@ def work(
     stopping = Stopping()
     settings = load_settings(data=data)
     logs.configure(settings.log_format)
+    _warn_of_unknown_settings()
     run(_check_migrations(settings))
     supervisor = Supervisor("work", processes, work_process, settings, threads)
     raise typer.Exit(supervisor.run(stopping, lambda: _announce_work(processes)))
@@ -137,8 +138,19 @@ def _listening(host: str | None, port: int | None, data: Path | None) -> Iterato
 
     settings = load_settings(host=host, port=port, data=data)
     logs.configure(settings.log_format)
+    _warn_of_unknown_settings()
     with listen(settings.host, settings.port) as listener:
         yield settings.model_copy(update={"port": port_of(listener)}), listener
+
+
+def _warn_of_unknown_settings() -> None:
+    """A misspelt setting does nothing, and nobody would know."""
+    import structlog
+
+    from schema.settings import unknown_names
+
+    for name in unknown_names():
+        structlog.get_logger("voxforge").warning("not a setting, and does nothing", name=name)
 
 
 async def _migrate(settings: Settings) -> tuple[str | None, str]:

@@ -30,7 +30,7 @@ async def _create(data: Path | None, name: str, plan: str) -> str:
     from schema.services import seed
 
     async with opened(data) as runtime, runtime.transaction(None) as tx:
-        return (await seed.found(tx, name=name, plan=plan)).id
+        return (await seed.found(tx, name=name, plan=plan.lower())).id
 
 
 @commands.command()
@@ -48,7 +48,7 @@ async def _set_plan(data: Path | None, id: str, plan: str) -> str:
     from schema.services import workspaces
 
     async with opened(data) as runtime, runtime.transaction(None) as tx:
-        return (await workspaces.set_plan(tx, id, plan)).name
+        return (await workspaces.set_plan(tx, id, plan.lower())).name
 
 
 @commands.command("list")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from app.doctor.findings import Finding, fine, note
 from app.redaction import redact_text
-from schema.settings import PREFIX, Settings
-
-OF_COMMANDS = frozenset({"VOXFORGE_URL", "VOXFORGE_API_KEY"})
-"""Read by commands that talk to a running server."""
+from schema.settings import PREFIX, Settings, unknown_names
 
 
 def shown(settings: Settings) -> dict[str, str]:
@@ -29,9 +24,7 @@ def chosen(settings: Settings) -> frozenset[str]:
 
 def findings(settings: Settings, env: Mapping[str, str | None] | None = None) -> list[Finding]:
     """Whether every name in the environment and `.env` is one of ours."""
-    given = {**dotenv_values(".env"), **os.environ} if env is None else env
-    ours = {_variable(name) for name in type(settings).model_fields} | OF_COMMANDS
-    unknown = sorted(name for name in given if name.upper().startswith(PREFIX) and name.upper() not in ours)
+    unknown = unknown_names(env)
     if not unknown:
         return [fine("settings", f"{len(settings.model_fields_set)} set, the others at their defaults")]
     return [note("settings", f"{name} is not a setting and does nothing", "Correct or remove it") for name in unknown]

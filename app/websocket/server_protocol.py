@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame
@@ -65,6 +66,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if "Sec-WebSocket-Extensions" in event.headers:
             del event.headers["Sec-WebSocket-Extensions"]
         super().handle_connect(event)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """A handshake that was refused in HTTP is over, too: it is no error of ours, which uvicorn would log."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     def handle_cont(self, event: Frame) -> None:
         """A message in endless small pieces is as large as a large one."""

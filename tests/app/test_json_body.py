@@ -127,7 +127,6 @@ async def test_json_may_be_declared_so(content_type: str) -> None:
         "text/json",
         "application/jsonp",
         "application/x-www-form-urlencoded",
-        "application/json; charset=latin-1",
     ],
 )
 async def test_anything_else_is_415(content_type: str | None) -> None:
@@ -135,6 +134,13 @@ async def test_anything_else_is_415(content_type: str | None) -> None:
 
     assert response.status_code == 415
     assert response.json() == {"error": {"code": "BAD_REQUEST", "message": "Content-Type must be application/json"}}
+
+
+async def test_another_charset_is_415() -> None:
+    response = await post(b"{}", "application/json; charset=latin-1")
+
+    message = "Content-Type must be application/json in UTF-8: leave the charset out"
+    assert (response.status_code, response.json()) == (415, {"error": {"code": "BAD_REQUEST", "message": message}})
 
 
 async def test_a_body_that_may_be_left_out_needs_no_type_when_it_is() -> None:

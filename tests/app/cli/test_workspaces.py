@@ -22,8 +22,9 @@ def test_create_prints_the_id_alone(migrated: Path) -> None:
     assert list(row) == ["id", "name", "plan", "createdAt"]
 
 
-def test_set_plan(workspace: str) -> None:
-    result = voxforge("workspaces", "set-plan", workspace, "enterprise")
+@pytest.mark.parametrize("spelt", ["enterprise", "Enterprise"])
+def test_set_plan(workspace: str, spelt: str) -> None:
+    result = voxforge("workspaces", "set-plan", workspace, spelt)
 
     assert (result.exit_code, result.stdout) == (0, "")
     assert [row["plan"] for row in listing("workspaces", "list")] == ["enterprise"]

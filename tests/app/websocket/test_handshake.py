@@ -33,6 +33,15 @@ async def test_one_sub_protocol(api: Api, protocols: Any) -> None:
     assert answer == (400, "BAD_REQUEST", "The WebSocket sub-protocol must be graphql-transport-ws")
 
 
+async def test_a_refusal_is_no_error_of_ours(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody could fill the log with them."""
+    async with listening(api.app) as port:
+        for headers in (bearer(api.key), bearer("vf_live_nonsense")):
+            await refused(port, subprotocols=None, additional_headers=headers)
+
+    assert [record.message for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
+
+
 async def test_of_several_the_one_we_speak(api: Api) -> None:
     async with listening(api.app) as port, opened(port, subprotocols=["graphql-ws", "graphql-transport-ws"]) as peer:
         assert peer.socket.subprotocol == "graphql-transport-ws"
