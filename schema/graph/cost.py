@@ -27,6 +27,7 @@ from graphql import (
     IntValueNode,
     NullValueNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     Undefined,
     VariableNode,
@@ -41,6 +42,8 @@ from schema.rules.paging import MAX_LIMIT
 
 MAX_COST = 12_000
 """Points of one operation: under 100 ms of a processor, whatever is asked (`scripts/attack/run graphql`)."""
+MAX_COST_OF_ANSWER = 2_000
+"""Points of a subscription: it is answered at every change."""
 MAX_VALUES = 12_000
 """Values in one answer, counted where they are made."""
 PAGE = 1_500
@@ -65,11 +68,12 @@ _EVERYTHING = "limit: null asks for everything; over GraphQL it is at most {most
 def check(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
 ) -> None:
-    """Raises GraphQLError for an operation that could cost more than `MAX_COST`, or asks for lists without an end."""
+    """Raises GraphQLError for an operation that could cost more than it may, or asks for lists without an end."""
     cost = estimate(schema, document, operation, variables)
-    if cost > MAX_COST:
+    most = MAX_COST_OF_ANSWER if operation.operation is OperationType.SUBSCRIPTION else MAX_COST
+    if cost > most:
         raise GraphQLError(
-            f"The query could cost {cost:,} points, and at most {MAX_COST:,} are allowed: ask for less at a time",
+            f"The query could cost {cost:,} points, and at most {most:,} are allowed: ask for less at a time",
             [operation],
         )
 
@@ -157,6 +161,8 @@ class _Estimate:
                 value = None
         if (value is None or value is Undefined) and not isinstance(argument.type, GraphQLNonNull):
             raise GraphQLError(_EVERYTHING.format(most=MAX_LIMIT), [node])
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # GraphQL takes 200.0 for an Int
         # What is out of bounds is refused by the list itself, with a sentence of its own (decision R7).
         return value if isinstance(value, int) and 0 < value <= MAX_LIMIT else 1
 

@@ -56,8 +56,8 @@ def test_what_is_estimated(text: str, expected: int) -> None:
     assert points(text) == expected
 
 
-@pytest.mark.parametrize("given", [3, 200])
-def test_the_value_of_a_variable_counts(given: int) -> None:
+@pytest.mark.parametrize("given", [3, 200, 200.0])
+def test_the_value_of_a_variable_counts(given: float) -> None:
     text = "query($n: Int = 7) {calls(limit: $n) {nodes {id}}}"
 
     assert points(text, {"n": given}) == 1 + PAGE + 1 + given * (ROW + 1)
@@ -84,6 +84,23 @@ def test_a_list_without_an_end_is_refused(text: str, variables: dict[str, Any]) 
     """REST answers whole lists (R2); a document could ask for all that there is of each."""
     with pytest.raises(GraphQLError, match=r"^limit: null asks for everything; over GraphQL it is at most 200 rows"):
         points(text, variables)
+
+
+def test_an_answer_that_comes_again_and_again_may_cost_less() -> None:
+    """A subscription is asked for once and answered at every change."""
+    text = 'subscription {callChanged(id: "x") {status transcript {role text} campaign {%s}}}'
+    cheap, dear = valid(text % "status"), valid(text % "preflight {callable}")
+
+    check_of(cheap)
+    with pytest.raises(GraphQLError, match=r"^The query could cost 5,\d+ points, and at most 2,000 are allowed"):
+        check_of(dear)
+
+
+def check_of(prepared: Prepared) -> None:
+    operation = prepared.operation(None)
+    assert prepared.document is not None
+    assert operation is not None
+    cost.check(graphql_schema(), prepared.document, operation, {})
 
 
 async def test_what_could_cost_too_much_is_not_run(api: Api) -> None:
