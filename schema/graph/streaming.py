@@ -26,7 +26,10 @@ class StreamedAnswer:
 async def answers(
     query: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: Context, *, values: int
 ) -> AsyncGenerator[StreamedAnswer, None]:
-    """Run an operation that has been checked. Each answer reads rows anew and may hold `values` values."""
+    """Run an operation that has been checked. Each answer reads rows anew and may hold `values` values.
+
+    An answer like the one before it is not told again.
+    """
     context.begin_answer(values)
     stream = await schema.stream(
         query,
@@ -34,10 +37,13 @@ async def answers(
         operation_name=operation_name,
         context_value=context,
     )
+    told: Any = None
     async with aclosing(stream):
         async for result in stream:
             assert isinstance(result, ExecutionResult | PreExecutionError)  # noqa: S101 (the schema has no @defer)
-            yield StreamedAnswer(result.data, result.errors or (), _is_refusal(result))
+            if result.errors or result.data != told:  # else what has changed was not asked for
+                yield StreamedAnswer(result.data, result.errors or (), _is_refusal(result))
+            told = result.data
             context.begin_answer(values)
 
 

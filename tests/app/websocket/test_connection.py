@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 
 from app.websocket.connection import MAX_OPERATIONS
 from schema.rules.plans import Plan
-from schema.services import agents
+from schema.services import agents, watching
 from schema.services.keys import BAD_KEY
-from schema.tables import ApiKey
+from schema.tables import ApiKey, Call
 from tests.app.websocket.support import listening, opened
 from tests.support import seeds
 from tests.support.api import UNKNOWN, Api
@@ -285,6 +286,24 @@ async def test_watching_a_call(api: Api) -> None:
     assert first["payload"] == {"data": {"callChanged": {"status": "QUEUED", "outcome": None}}}
     assert last == {"status": "COMPLETED", "outcome": "INTERESTED"}
     assert message == {"id": "a", "type": "complete"}
+
+
+async def test_what_was_not_asked_for_is_no_news(api: Api) -> None:
+    row = await seeds.call(api.runtime, api.viewer)
+    async with listening(api.app) as port, opened(port, api.key) as peer:
+        await peer.subscribe("a", "subscription($id: ID!) { callChanged(id: $id) { status } }", id=row.id)
+        first = await peer.get()
+        async with api.runtime.transaction(api.viewer) as tx:
+            (await tx.lock(Call, row.id)).summary = "Nothing yet."
+            watching.changed(tx, row.id)
+        reading = asyncio.ensure_future(peer.get())
+        done, _ = await asyncio.wait({reading}, timeout=0.3)  # time enough to tell it again
+        await seeds.submitted(api.runtime, api.viewer, row)
+        second = await reading
+
+    assert not done
+    states = [message["payload"]["data"]["callChanged"]["status"] for message in (first, second)]
+    assert states == ["QUEUED", "IN_PROGRESS"]
 
 
 async def test_each_answer_reads_what_it_refers_to_anew(api: Api) -> None:
