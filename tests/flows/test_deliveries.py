@@ -15,7 +15,7 @@ from tests.flows.servers import caller, place, until_over
 from tests.flows.test_first_call import check_signatures, endpoint
 
 
-def settled(client: httpx.Client, delivery: str, *states: str, within_s: float = 15) -> dict[str, Any]:
+def settled(client: httpx.Client, delivery: str, *states: str, within_s: float = 30) -> dict[str, Any]:
     """The delivery, once it is in one of those states."""
     deadline = time.monotonic() + within_s
     while True:

@@ -15,8 +15,8 @@ import httpx
 from tests.flows.servers import AGENT, Installation, caller, listen_at
 
 CLIENTS = 6
-KILLS = 3
-MOST_KEYS = 15
+KILLS = 2
+MOST_KEYS = 8
 """Of each client, which then asks again with one of those."""
 PATIENCE_S = 120.0
 TO = "+12025550142"
