@@ -58,7 +58,7 @@ def test_a_campaign_runs_to_its_end(client: httpx.Client) -> None:
 
 
 def test_a_paused_campaign_dials_nobody_and_goes_on_when_it_is_resumed(client: httpx.Client) -> None:
-    numbers = [f"+1202555{number}" for number in range(2000, 2010)]
+    numbers = [f"+1202555{number}" for number in range(2000, 2005)]
     id = create(client, maxConcurrentCalls=1)
     enrol(client, id, numbers)
     until(client, f"/campaigns/{id}", lambda one: one["callsCompleted"] >= 1)
