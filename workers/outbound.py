@@ -8,32 +8,31 @@ What it promises (decisions W4, W6, W7, W8):
 - An answer is read to its end, because W4 counts the body, but only `EXCERPT_BYTES` of it are kept. One that is still
   coming after `READ_BYTES` is given up as if it had not ended in time; of a failure's answer only the excerpt is read.
   What else a receiver can send without end is bounded in `workers.wire`.
-- A name server that never answers holds a thread of its own, not one that others wait for.
+- A name server that never answers holds a thread of its own, not one that others wait for (`workers.lookups`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 import ssl
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Self
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 from yarl import URL
 
 from schema.errors import Invalid
 from schema.rules.addresses import Network, check_url, may_connect
 from schema.rules.webhooks import ErrorClass, is_success
+from workers.lookups import Blocked, Lookup, Lookups, Resolver, asking, system_lookup
 from workers.wire import HEAD_BYTES, Connector, EndlessAnswer, EndlessHead
 
 EXCERPT_BYTES = 16 * 1024
@@ -47,11 +46,7 @@ _KEEP_ALIVE_S = 4.0
 _KEPT_SOCKETS = 256
 _LARGE_BODY = 256 * 1024
 _PIECE = 64 * 1024
-_LOOKUPS_AT_ONCE = 64
-_ADDRESSES_OF_A_NAME = 8
-
-Lookup = Callable[[str, int], Sequence[str]]
-"""Blocking: host and port to the host's addresses as text. Raises OSError (`socket.gaierror`) when it has none."""
+_MOMENT_S = 0.005  # after which it is looked again whether a request is wanted, before anything is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +70,33 @@ class Answer:
         return is_success(self.status)
 
 
-class _Blocked(OSError):
-    """An address that may not be connected to. Its text is always the same, or aiohttp would merge several into one."""
-
-    def __init__(self) -> None:
-        super().__init__(errno.EACCES, "blocked")
+class Withdrawn(Exception):
+    """What was to be sent is not wanted any more, or not as it was: nothing has been sent."""
 
 
-def system_lookup(host: str, port: int) -> list[str]:
-    """What this machine's resolver says, in its order of preference."""
-    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for family, _, _, _, address in found))
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What the connector must know of the request that it works for."""
+
+    started: float
+    may_go: Callable[[], Awaitable[bool]]
+
+    async def look_again(self) -> None:
+        if time.monotonic() - self.started <= _MOMENT_S:
+            return
+        try:
+            is_wanted = await self.may_go()
+        except Exception as error:  # whatever kept us from looking, it is not the receiver's failure
+            raise Withdrawn from error
+        if not is_wanted:
+            raise Withdrawn
+
+
+_attempt: ContextVar[_Attempt] = ContextVar("attempt")
+
+
+async def _always() -> bool:
+    return True
 
 
 class Outbound:
@@ -109,7 +120,7 @@ class Outbound:
         self._allow_networks = tuple(allow_networks)
         self._allow_http = allow_http
         self._ssl = ssl_context
-        self._lookup = lookup
+        self._lookups = Lookups(lookup)
         self._sockets: WeakSet[socket.socket] = WeakSet()
         self._keeping: aiohttp.ClientSession | None = None
         self._closing: aiohttp.ClientSession | None = None
@@ -127,9 +138,23 @@ class Outbound:
             if session is not None:
                 await session.close()
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """One attempt. Raises nothing for what the receiver, its name or its network does; lets cancellation pass."""
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        owner: str = "",
+        may_go: Callable[[], Awaitable[bool]] = _always,
+    ) -> Answer:
+        """One attempt. Raises nothing for what the receiver, its name or its network does; lets cancellation pass.
+
+        `owner` is for whom a name is looked up. When it took longer than a moment to get a connection, `may_go` is
+        asked before the first byte is sent on it; Withdrawn is raised when it says no, or fails.
+        """
         started = time.monotonic()
+        asking.set(owner)
+        _attempt.set(_Attempt(started, may_go))
 
         def failed(error_class: ErrorClass, text: str) -> Answer:
             return Answer(None, error_class, text, b"", False, _milliseconds_since(started))
@@ -178,10 +203,10 @@ class Outbound:
 
     def _new_session(self, *, keep: bool) -> aiohttp.ClientSession:
         reuse: dict[str, Any] = {"keepalive_timeout": _KEEP_ALIVE_S} if keep else {"force_close": True}
-        connector = Connector(
+        connector = _Connector(
             limit=0,
             ssl=self._ssl or True,
-            resolver=_Resolver(self._lookup, self._allow_networks),
+            resolver=Resolver(self._lookups, self._allow_networks),
             socket_factory=self._make_socket,
             **reuse,
         )
@@ -198,71 +223,23 @@ class Outbound:
         """The only way to a connection, whatever named the address: a literal, a name, a name that changed its mind."""
         family, kind, protocol, _, address = address_info
         if not may_connect(ip_address(address[0]), self._allow_networks):
-            raise _Blocked
+            raise Blocked
         made = socket.socket(family, kind, protocol)
         self._sockets.add(made)
         return made
 
 
-class _Resolver(AbstractResolver):
-    """Looks names up in threads of its own and leaves out the addresses that may not be connected to."""
+class _Connector(Connector):
+    """Looks once more whether the request is wanted when there is a connection to send it on."""
 
-    def __init__(self, lookup: Lookup, allow_networks: Sequence[Network]) -> None:
-        self._lookup = lookup
-        self._allow_networks = allow_networks
-        self._places = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        async with self._places:
-            found = await self._look_up(host, port)
-        open_ones = [text for text in found if may_connect(ip_address(text), self._allow_networks)]
-        if found and not open_ones:
-            raise _Blocked
-        if not found:
-            raise socket.gaierror(socket.EAI_NONAME, "no addresses")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=text,
-                port=port,
-                family=socket.AF_INET6 if ":" in text else socket.AF_INET,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            # Few, because the connector tries them in turn and whoever owns the name chooses how many there are.
-            for text in open_ones[:_ADDRESSES_OF_A_NAME]
-        ]
-
-    async def close(self) -> None:
-        """Nothing to do: a thread ends with its lookup."""
-
-    async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        """In a daemon thread, because pools are joined when the process ends, however long a name server takes."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Sequence[str]] = loop.create_future()
-
-        def tell(found: Sequence[str], failure: Exception | None) -> None:
-            if answer.done():
-                return
-            if failure is None:
-                answer.set_result(found)
-            else:
-                answer.set_exception(failure)
-
-        def work() -> None:
-            found: Sequence[str] = ()
-            failure: Exception | None = None
-            try:
-                found = self._lookup(host, port)
-            except (OSError, ValueError) as error:
-                failure = error
-            with suppress(RuntimeError):  # the loop is closed: nobody waits
-                loop.call_soon_threadsafe(tell, found, failure)
-
-        threading.Thread(target=work, name=f"lookup {host}", daemon=True).start()
-        return await answer
+    async def connect(self, *given: Any, **named: Any) -> Connection:
+        connection = await super().connect(*given, **named)
+        try:
+            await _attempt.get().look_again()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -273,7 +250,7 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 def _explain(failure: Exception) -> tuple[ErrorClass, str]:
     """The class and a sentence of our own: an exception's text may hold addresses, headers or objects of Python's."""
     match failure:
-        case aiohttp.ClientConnectorError(os_error=_Blocked()):
+        case aiohttp.ClientConnectorError(os_error=Blocked()):
             return ErrorClass.BLOCKED, f"{failure.host} has no address that deliveries may reach"
         case aiohttp.ClientConnectorDNSError():
             return ErrorClass.DNS, f"{failure.host} could not be resolved"

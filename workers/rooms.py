@@ -30,10 +30,8 @@ class Room:
     @property
     def most(self) -> int:
         """How many may have a place."""
-        if self.is_failing:
+        if self.is_failing or self.took_s is None:
             return IN_FLIGHT_AN_ENDPOINT
-        if self.took_s is None:
-            return 2 * IN_FLIGHT_AN_ENDPOINT
         ahead = IN_FLIGHT_AN_ENDPOINT * AHEAD_S / max(self.took_s, 0.001)
         return IN_FLIGHT_AN_ENDPOINT + min(WAITING_AN_ENDPOINT, int(ahead))
 

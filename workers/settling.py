@@ -1,21 +1,25 @@
-"""Writing what came of deliveries: many in one transaction, retried while their leases last (`jobs.md`)."""
+"""Writing what came of deliveries: many in one transaction, retried while it makes a difference (`jobs.md`)."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 
 import structlog
 
 from schema.database import DATABASE_ERRORS, may_pass
 from schema.runtime import Runtime
-from schema.services import deliveries
-from schema.services.deliveries import Result
+from schema.services import sending
+from schema.services.sending import Result
 
 log = structlog.get_logger("voxforge.webhooks")
 
 TOGETHER = 100
 _RETRY_S = 0.5
+_RECEIVED_S = (
+    600.0  # beyond its lease, for which a 2xx is kept: written late, it still spares the receiver a second copy
+)
 
 
 class Settler:
@@ -56,7 +60,7 @@ class Settler:
     async def _write(self, results: list[Result]) -> None:
         while results:
             try:
-                await self._runtime.perform(None, deliveries.settle, results)
+                await self._runtime.perform(None, sending.settle, results)
                 return
             except Exception as error:  # noqa: BLE001 (whatever it is, the next result must be written)
                 if not isinstance(error, DATABASE_ERRORS) or not may_pass(error):
@@ -65,7 +69,7 @@ class Settler:
                 log.warning("could not write results; trying again", error=type(error).__name__, results=len(results))
             await asyncio.sleep(_RETRY_S)
             now = self._runtime.clock.now()
-            results = [result for result in results if result.outgoing.held.left_s(now) > 0]
+            results = [result for result in results if _is_worth_writing(result, now)]
 
     async def _write_apart(self, results: list[Result], error: Exception) -> None:
         """One of them cannot be written: the others can, and it can without what its receiver said."""
@@ -78,3 +82,7 @@ class Settler:
         log.error("a result cannot be written", delivery_id=result.outgoing.held.id, exc_info=error)
         if bare != result:
             await self._write([bare])
+
+
+def _is_worth_writing(result: Result, now: datetime) -> bool:
+    return result.outgoing.held.left_s(now) > (-_RECEIVED_S if result.is_received else 0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import dramatiq
@@ -14,20 +16,21 @@ from sqlmodel import col
 from schema import due
 from schema.database import DATABASE_ERRORS
 from schema.due import Lease
-from schema.rules.webhooks import is_success
 from schema.runtime import Runtime
-from schema.services import deliveries
-from schema.services.deliveries import Outgoing, Result
+from schema.services import sending
+from schema.services.sending import Outgoing, Result
 from schema.services.webhooks import QUEUE
 from schema.tables import Delivery
 from workers.broker import Packed, broker
-from workers.outbound import Outbound
+from workers.outbound import Outbound, Withdrawn
 from workers.rooms import Room, Rooms
 from workers.settling import Settler
+from workers.shares import Shares
 
 log = structlog.get_logger("voxforge.webhooks")
 
 PLACES = 1_000
+_TIMES_FREE = 2  # a workspace may have so many times the places that are free: one alone leaves a third to the others
 _WAIT_S = 4.0  # of the lease, for waiting behind others of the same endpoint
 _MARGIN_S = 3.0  # of the lease that must be left for writing the result
 _CLOSING_S = 1.5  # of a stop, for writing results and putting the rest back
@@ -59,6 +62,7 @@ class Deliveries:
             allow_http=settings.webhook_allow_http,
         )
         self._rooms = Rooms(runtime.clock)
+        self._shares = Shares(PLACES, times=_TIMES_FREE)  # of workspaces
         self._settler = Settler(runtime)
         self._held: dict[str, Lease] = {}  # in a place, and nothing that would have to be written has come of it
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,8 +72,8 @@ class Deliveries:
         self._start(self._load(leases))
 
     def busy(self) -> Sequence[Any]:
-        full = self._rooms.full()
-        return [col(Delivery.endpoint_id).not_in(full)] if full else []
+        crowded = ((Delivery.endpoint_id, self._rooms.full()), (Delivery.workspace_id, self._shares.full()))
+        return [col(column).not_in(ids) for column, ids in crowded if ids]
 
     async def close(self, timeout_s: float) -> None:
         """Let requests under way end, write what came of them, and put back the rest."""
@@ -92,20 +96,24 @@ class Deliveries:
         task.add_done_callback(self._tasks.discard)
 
     async def _load(self, leases: Sequence[Lease]) -> None:
-        """Read what to send; rows whose endpoint is gone are finished, rows beyond an endpoint's room go back."""
+        """Read what to send; rows whose endpoint is gone are finished, rows beyond somebody's room go back."""
         left = {lease.id: lease for lease in leases}
         try:
-            back = []
-            for outgoing in await deliveries.load(self._runtime, leases):
+            of_endpoint, of_workspace = [], []  # those for which there is no room
+            for outgoing in await sending.load(self._runtime, leases):
                 room = self._rooms.of(outgoing.endpoint_id)
                 if not room.left:
-                    back.append(outgoing)
-                    continue
-                del left[outgoing.held.id]
-                room.claimed += 1
-                self._start(self._deliver(outgoing, room))
-            await self._put_back(outgoing.held for outgoing in back)
-            if self._rooms.left_out(outgoing.endpoint_id for outgoing in back):
+                    of_endpoint.append(outgoing)
+                elif not self._shares.take(outgoing.workspace_id):
+                    of_workspace.append(outgoing)
+                else:
+                    del left[outgoing.held.id]
+                    room.claimed += 1
+                    self._start(self._deliver(outgoing, room))
+            await self._put_back(outgoing.held for outgoing in (*of_endpoint, *of_workspace))
+            look = self._rooms.left_out(outgoing.endpoint_id for outgoing in of_endpoint)
+            look |= self._shares.left_out({outgoing.workspace_id for outgoing in of_workspace})
+            if look:
                 self._done(0)  # there is room again
             await self._drop_gone([held for id, held in left.items() if id in self._held])
         except DATABASE_ERRORS as error:
@@ -129,6 +137,7 @@ class Deliveries:
             log.exception("a delivery failed here; it comes back by itself", delivery_id=outgoing.held.id)
         finally:
             look = self._rooms.free(outgoing.endpoint_id)
+            look |= self._shares.free(outgoing.workspace_id)
             self._done(1)
             if look:
                 self._done(0)
@@ -143,21 +152,36 @@ class Deliveries:
             fresh = await self._still_wanted(outgoing) if waited else outgoing
             if fresh is None:
                 return None
-            result = await self._send(fresh)
-            well = result.error_class is None and is_success(result.status_code)
-            self._rooms.answered(outgoing.endpoint_id, well=well, took_s=result.duration_ms / 1000)
+            try:
+                result = await self._send(fresh)
+            except Withdrawn:
+                if await self._still_wanted(outgoing):
+                    await self._put_back([outgoing.held])  # not as it was: from the beginning
+                return None
+            self._rooms.answered(outgoing.endpoint_id, well=result.is_received, took_s=result.duration_ms / 1000)
             return result
 
     async def _still_wanted(self, outgoing: Outgoing) -> Outgoing | None:
         """The delivery as its endpoint is now, after a wait; None when nothing may be sent there any more (W8)."""
-        found = await deliveries.load(self._runtime, [outgoing.held])
+        found = await sending.load(self._runtime, [outgoing.held])
         if not found:
             await self._drop_gone([outgoing.held])
         return found[0] if found else None
 
+    async def _is_as_it_was(self, outgoing: Outgoing) -> bool:
+        """Whether nothing has changed that a request is made of, while its name was looked up (W8)."""
+        found = await sending.load(self._runtime, [outgoing.held])
+        return [replace(now, failing_since=outgoing.failing_since) for now in found] == [outgoing]
+
     async def _send(self, outgoing: Outgoing) -> Result:
         started_at = self._runtime.clock.now()
-        answer = await self._outbound.post(outgoing.url, outgoing.body, outgoing.headers(started_at))
+        answer = await self._outbound.post(
+            outgoing.url,
+            outgoing.body,
+            outgoing.headers(started_at),
+            owner=outgoing.workspace_id,
+            may_go=partial(self._is_as_it_was, outgoing),
+        )
         return Result(
             outgoing=outgoing,
             started_at=started_at,
@@ -176,7 +200,7 @@ class Deliveries:
 
     async def _drop_gone(self, leases: Sequence[Lease]) -> None:
         if leases:
-            await self._runtime.perform(None, deliveries.drop_gone, leases)
+            await self._runtime.perform(None, sending.drop_gone, leases)
             self._let_go(lease.id for lease in leases)
 
     def _let_go(self, ids: Iterable[str]) -> None:

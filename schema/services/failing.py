@@ -9,18 +9,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
 from sqlmodel import col
 
 from schema.rules.audit import Action
 from schema.rules.endpoints import disabled_reason, is_given_up
+from schema.rules.ids import first_id
 from schema.rules.webhooks import DeliveryState, ErrorClass
 from schema.runtime import Transaction
-from schema.services import audit
-from schema.tables import Delivery, WebhookEndpoint
+from schema.services import audit, watching
+from schema.tables import Delivery, DeliveryAttempt, WebhookEndpoint
 
 _AT_ONCE = timedelta(minutes=2)  # a request takes less, and the writing of its result with it
-_LADDER = timedelta(days=1)  # an automatic attempt is made no longer after its delivery, with the usual schedule
+_LAST = 100  # successes looked at: whichever was written last ended among the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +38,27 @@ class Outcome:
 
     @property
     def changes_row(self) -> bool:
-        """Whether the endpoint's row must be looked at: not for a success like those before, nor the next failure."""
+        """Whether the endpoint's row must be looked at, as far as the sender knew: not for the next failure."""
         if self.is_delivered:
             return self.failing_since is not None
         return self.is_automatic and (self.failing_since is None or is_given_up(self.failing_since, self.at))
+
+    def ends(self, failing_since: datetime | None) -> bool:
+        """Whether it is a success after the failure of that instant: one its sender knew of, or that ended before."""
+        if failing_since is None or not self.is_delivered:
+            return False
+        return self.failing_since == failing_since or self.at >= failing_since
 
 
 async def follow(tx: Transaction, outcomes: Sequence[Outcome]) -> Collection[str]:
     """Keep since when endpoints fail; returns the ids of those that are disabled by it.
 
-    The caller cancels their pending deliveries, which it locks after this. Any success ends a failure; only automatic
-    attempts begin one, because somebody who tries an endpoint by hand knows that it fails.
+    The caller cancels their pending deliveries, which it locks after this. Any success ends a failure that came before
+    it, whichever is written first; only automatic attempts begin one, because somebody who tries an endpoint by hand
+    knows that it fails.
     """
     ids = {outcome.endpoint_id for outcome in outcomes if outcome.changes_row}
+    ids |= await _failing(tx, {outcome.endpoint_id for outcome in outcomes if outcome.is_delivered} - ids)
     if not ids:
         return ()
     locked = select(WebhookEndpoint).where(col(WebhookEndpoint.id).in_(ids), col(WebhookEndpoint.deleted_at).is_(None))
@@ -61,11 +70,12 @@ async def follow(tx: Transaction, outcomes: Sequence[Outcome]) -> Collection[str
         if row is None or not row.is_active:
             continue
         if outcome.is_delivered:
-            row.failing_since = None
+            row.failing_since = None if outcome.ends(row.failing_since) else row.failing_since
         elif outcome.is_automatic and row.failing_since is None:
-            row.failing_since = outcome.at
+            is_over = await _succeeded_after(tx, row.id, outcome.at, tx.now + _AT_ONCE)
+            row.failing_since = None if is_over else outcome.at
         elif outcome.is_automatic and row.failing_since is not None and is_given_up(row.failing_since, outcome.at):
-            if await _had_success(tx, row.id, row.failing_since):
+            if await _succeeded_after(tx, row.id, row.failing_since, row.failing_since + _AT_ONCE):
                 row.failing_since = outcome.at
             else:
                 _disable(tx, row, row.failing_since, outcome)
@@ -84,6 +94,7 @@ async def lock_pending(tx: Transaction, endpoint_ids: Collection[str], others: S
 
 async def cancel_pending(tx: Transaction, endpoint_ids: Collection[str]) -> None:
     """Nothing more is sent to them (W8); `lock_pending` comes first."""
+    watching.deliveries_changed(tx, *endpoint_ids)
     await tx.execute(
         update(Delivery)
         .where(_pending(endpoint_ids))
@@ -110,13 +121,37 @@ def _disable(tx: Transaction, row: WebhookEndpoint, since: datetime, last: Outco
     )
 
 
-async def _had_success(tx: Transaction, endpoint_id: str, since: datetime) -> bool:
-    """Whether a request that was under way when the first failed succeeded: its sender knew of no failure to end."""
-    created, finished = col(Delivery.created_at), col(Delivery.finished_at)
-    delivered = select(col(Delivery.id)).where(
-        col(Delivery.endpoint_id) == endpoint_id,
-        created.between(since - _LADDER, since + _AT_ONCE),
-        col(Delivery.state) == DeliveryState.DELIVERED,
-        finished.between(since, since + _AT_ONCE),
+async def _failing(tx: Transaction, endpoint_ids: Collection[str]) -> set[str]:
+    """Those that fail by now, though the senders of their successes may not have known: one read, and no lock."""
+    if not endpoint_ids:
+        return set()
+    return set((await tx.execute(_FAILING, {"ids": sorted(endpoint_ids)})).scalars())
+
+
+_FAILING = select(col(WebhookEndpoint.id)).where(
+    col(WebhookEndpoint.id).in_(bindparam("ids", expanding=True)), col(WebhookEndpoint.failing_since).is_not(None)
+)
+
+
+async def _succeeded_after(tx: Transaction, endpoint_id: str, failed_at: datetime, until: datetime) -> bool:
+    """Whether a success that ended after that failure was written before `until`: it found no failure to end.
+
+    Asked when a failure begins, for successes that were written before it. Two that are written at the very same time
+    do not see each other, so it is asked once more before an endpoint is disabled.
+    """
+    attempt = DeliveryAttempt
+    written = (
+        select(col(attempt.started_at), col(attempt.duration_ms))
+        .join(Delivery, col(Delivery.id) == attempt.delivery_id)
+        .where(
+            col(attempt.id) >= first_id(failed_at),  # the primary key is the index of time
+            col(attempt.id) <= first_id(until),
+            col(Delivery.endpoint_id) == endpoint_id,
+            col(attempt.status_code).between(200, 299),
+            col(attempt.error_class).is_(None),
+        )
+        .order_by(col(attempt.id).desc())
+        .limit(_LAST)
     )
-    return (await tx.execute(delivered.limit(1))).first() is not None
+    ended = [started + timedelta(milliseconds=took) for started, took in await tx.execute(written)]
+    return any(at > failed_at for at in ended)

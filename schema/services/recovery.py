@@ -15,6 +15,7 @@ from schema.rules.endpoints import recovery_span
 from schema.rules.ids import id_stem
 from schema.rules.webhooks import AttemptTrigger, DeliveryState, EventType
 from schema.runtime import Transaction
+from schema.services import watching
 from schema.services.bulk import Write, insert_missing, note_growth
 from schema.services.webhooks import QUEUE
 from schema.tables import Delivery, Event, WebhookEndpoint
@@ -56,6 +57,7 @@ async def recover(write: Write, id: str, since: datetime, until: datetime | None
                 part = part.where(_age(end.created_at, end.id) >= _AGE)
             recovered += await _send(tx, row, part, passed)
             tx.ring(QUEUE)
+            watching.deliveries_changed(tx, id)
             if end is None:
                 await note_growth(tx, Delivery, recovered)
                 return Recovery(recovered)

@@ -36,7 +36,7 @@ from schema.services import webhooks
 from schema.tables import Delivery, DeliveryAttempt, WebhookEndpoint
 from tests.support import seeds
 from tests.support.runtime import settings_for
-from workers import outbound
+from workers import lookups, outbound
 from workers.main import Unit
 from workers.outbound import Outbound
 
@@ -229,7 +229,7 @@ async def _redirect(canary: Canary) -> tuple[str, int, int]:
             there = f"http://127.0.0.1:{canary.port}/"
             value = f"0; url={there}" if header == "Refresh" else there
             raw = f"HTTP/1.1 {status} Go\r\n{header}: {value}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            async with _decoy(raw.encode()) as port, _open(outbound.system_lookup) as client:
+            async with _decoy(raw.encode()) as port, _open(lookups.system_lookup) as client:
                 answer = await client.post(f"http://{_DECOY}:{port}/", b"{}", {})
             tried += 1
             kept += answer.status == status

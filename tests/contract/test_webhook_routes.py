@@ -9,7 +9,7 @@ import pytest
 
 from schema import due
 from schema.rules.webhooks import DeliveryState
-from schema.services import deliveries
+from schema.services import sending
 from schema.tables import Delivery
 from tests.support import seeds
 from tests.support.api import Api, error
@@ -103,9 +103,9 @@ async def test_sending_a_test_event(api: Api) -> None:
 async def sent(api: Api, **result: Any) -> None:
     """Every delivery that is due is sent once, with that result."""
     leases = await due.lease(api.runtime, Delivery, limit=10, seconds=30)
-    outgoing = await deliveries.load(api.runtime, leases)
+    outgoing = await sending.load(api.runtime, leases)
     async with api.runtime.transaction(api.viewer) as tx:
-        await deliveries.settle(tx, [seeds.answer(out, tx.now, **result) for out in outgoing])
+        await sending.settle(tx, [seeds.answer(out, tx.now, **result) for out in outgoing])
 
 
 async def test_the_log_of_a_delivery(api: Api) -> None:
@@ -267,10 +267,10 @@ async def test_no_answer_and_no_row_of_the_log_has_a_secret_or_a_signature(api: 
     rotated = (await api.http.post(f"/api/v1/webhooks/{made['id']}/rotate-secret")).json()
     delivery = (await api.http.post(f"/api/v1/webhooks/{made['id']}/test")).json()
     leases = await due.lease(api.runtime, Delivery, limit=10, seconds=30)
-    (out,) = await deliveries.load(api.runtime, leases)
+    (out,) = await sending.load(api.runtime, leases)
     headers = out.headers(api.clock.now())
     async with api.runtime.transaction(api.viewer) as tx:
-        await deliveries.settle(tx, [seeds.answer(out, tx.now, status_code=500)])
+        await sending.settle(tx, [seeds.answer(out, tx.now, status_code=500)])
 
     shown = [
         (await api.get(path)).text
@@ -287,3 +287,38 @@ async def test_no_answer_and_no_row_of_the_log_has_a_secret_or_a_signature(api: 
     for word in told:
         for text in (*shown, *written):
             assert word.removeprefix("whsec_").removeprefix("sha256=").removeprefix("v1,") not in text
+
+
+async def test_an_event_can_be_triggered(api: Api) -> None:
+    await seeds.endpoint(api.runtime, api.viewer, events=["call.ended"])
+
+    wanted = await api.post("/events/trigger", {"event": "call.ended"})
+    unwanted = await api.post("/events/trigger", {"event": "call.failed"})
+
+    assert wanted.status_code == 200
+    assert list(wanted.json()) == ["id", "event", "createdAt", "deliveries"]
+    assert wanted.json() | {"id": "c1"} == {
+        "id": "c1",
+        "event": "call.ended",
+        "createdAt": "2025-01-15T14:00:00Z",
+        "deliveries": 1,
+    }
+    assert unwanted.json()["deliveries"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "event is required"),
+        ({"event": None}, "event cannot be null"),
+        (
+            {"event": "call.answered"},
+            "event must be among call.started, call.ended, call.failed, transcript.ready, analysis.complete",
+        ),
+    ],
+)
+async def test_what_cannot_be_triggered(api: Api, body: dict[str, Any], message: str) -> None:
+    async with api.unchanged():
+        response = await api.post("/events/trigger", body)
+
+    assert error(response) == (400, "BAD_REQUEST", message)

@@ -21,7 +21,6 @@ from schema.services import (
     calls,
     campaigns,
     contacts,
-    deliveries,
     dialing,
     do_not_call,
     endings,
@@ -32,6 +31,7 @@ from schema.services import (
     passwords,
     phone_numbers,
     progress,
+    sending,
     sessions,
     steps,
     users,
@@ -267,20 +267,20 @@ async def everything(runtime: Runtime, viewer: Viewer) -> None:
     replaced, _ = await key(runtime, viewer)
     ours = col(Delivery.workspace_id) == viewer.workspace_id
     leases = await due.lease(runtime, Delivery, limit=1, seconds=30, where=[ours])
-    sent = await deliveries.load(runtime, leases)
+    sent = await sending.load(runtime, leases)
     await signed_in(runtime, viewer)
     async with runtime.transaction(viewer) as tx:
         await do_not_call.add(tx, {"phone_number": number()})
-        await deliveries.settle(tx, [answer(out, tx.now, status_code=500) for out in sent])
+        await sending.settle(tx, [answer(out, tx.now, status_code=500) for out in sent])
         await keys.rotate(tx, replaced.id)
         await idempotency.reserve(tx, reservation_id(viewer.workspace_id, ["/calls"], "seeded"), fingerprint({}))
 
 
 def answer(
-    out: deliveries.Outgoing, ended_at: datetime, *, status_code: int | None = 200, **given: Any
-) -> deliveries.Result:
+    out: sending.Outgoing, ended_at: datetime, *, status_code: int | None = 200, **given: Any
+) -> sending.Result:
     """What came of a request that took a quarter of a second."""
     values: dict[str, Any] = {"error_class": None, "error": None, "response_body": "ok", **given}
-    return deliveries.Result(
+    return sending.Result(
         out, ended_at - timedelta(seconds=0.25), ended_at, duration_ms=250, status_code=status_code, **values
     )

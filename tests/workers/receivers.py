@@ -12,7 +12,8 @@ from typing import Any
 
 from schema.rules.addresses import Network
 from schema.rules.webhooks import ErrorClass
-from workers.outbound import Answer, Lookup, Outbound
+from workers.lookups import Lookup
+from workers.outbound import Answer, Outbound
 
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 BODY = b'{"event":"call.ended"}'

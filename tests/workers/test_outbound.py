@@ -22,7 +22,7 @@ from tests.workers.receivers import (
     then,
 )
 from workers import outbound
-from workers.outbound import Answer
+from workers.outbound import Answer, Withdrawn
 
 # --- answers
 
@@ -282,6 +282,72 @@ async def test_a_name_server_that_hangs_is_a_timeout_and_delays_nobody_else() ->
 
     assert quick.status == 200
     assert failure(slow_answer) == (ErrorClass.TIMEOUT, "no complete answer within 0.5 s")
+
+
+async def test_names_that_hang_delay_no_other_workspace_s() -> None:
+    """Decision W8: two hundred endpoints of one workspace on a name server that does not answer."""
+    release = threading.Event()
+
+    def lookup(host: str, port: int) -> list[str]:
+        if host.startswith("hang"):
+            release.wait(10)
+        return ["127.0.0.1"]
+
+    async with receiver(answering(OK)) as port, open_client(lookup=lookup) as client:
+        stuck = [
+            asyncio.ensure_future(client.post(f"http://hang{n}.example.com/", BODY, {}, owner="one"))
+            for n in range(200)
+        ]
+        await asyncio.sleep(0)
+        quick = await client.post(f"http://quick.example.com:{port}/", BODY, {}, owner="another")
+        ended = sum(each.done() for each in stuck)
+        for each in stuck:
+            each.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+        release.set()
+
+    assert (quick.status, ended) == (200, 0)
+
+
+# --- what is not wanted any more when there is a connection (W8)
+
+
+@pytest.mark.parametrize("moment_s", [-1.0, 60.0])
+async def test_what_is_not_wanted_any_more_is_not_sent_once_it_took_long_to_connect(
+    monkeypatch: pytest.MonkeyPatch, moment_s: float
+) -> None:
+    monkeypatch.setattr(outbound, "_MOMENT_S", moment_s)
+    requests: list[tuple[bytes, bytes]] = []
+    asked = []
+
+    async def no() -> bool:
+        asked.append(True)
+        return False
+
+    async with receiver(answering(OK, requests)) as port, open_client() as client:
+        if moment_s < 0:
+            with pytest.raises(Withdrawn):
+                await client.post(f"http://127.0.0.1:{port}/", BODY, {}, may_go=no)
+        else:
+            await client.post(f"http://127.0.0.1:{port}/", BODY, {}, may_go=no)
+        again = await client.post(f"http://127.0.0.1:{port}/", BODY, {})
+
+    assert (again.status, len(asked), len(requests)) == ((200, 1, 1) if moment_s < 0 else (200, 0, 2))
+
+
+async def test_what_could_not_be_looked_at_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database's failure is none of the receiver's."""
+    monkeypatch.setattr(outbound, "_MOMENT_S", -1.0)
+    requests: list[tuple[bytes, bytes]] = []
+
+    async def fail() -> bool:
+        raise OSError("database is away")
+
+    async with receiver(answering(OK, requests)) as port, open_client() as client:
+        with pytest.raises(Withdrawn):
+            await client.post(f"http://127.0.0.1:{port}/", BODY, {}, may_go=fail)
+
+    assert requests == []
 
 
 async def test_a_cancelled_attempt_is_cancelled() -> None:

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from schema import due
 from schema.runtime import Runtime
-from schema.services import deliveries, retention, webhooks
+from schema.services import retention, sending, webhooks
 from schema.tables import Delivery
 from tests.support import seeds
 from tests.support.runtime import on_both
@@ -29,8 +29,8 @@ async def delivered(runtime: Runtime, times: int) -> None:
     for _ in range(times):
         async with runtime.transaction(viewer) as tx:
             await webhooks.test(tx, row.id)
-    sent = await deliveries.load(runtime, await due.lease(runtime, Delivery, limit=100, seconds=30))
-    await runtime.perform(None, deliveries.settle, [seeds.answer(out, runtime.clock.now()) for out in sent])
+    sent = await sending.load(runtime, await due.lease(runtime, Delivery, limit=100, seconds=30))
+    await runtime.perform(None, sending.settle, [seeds.answer(out, runtime.clock.now()) for out in sent])
 
 
 async def left(runtime: Runtime) -> int:

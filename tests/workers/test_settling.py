@@ -13,11 +13,12 @@ from sqlmodel import col
 from schema import due
 from schema.rules.webhooks import DeliveryState
 from schema.runtime import Runtime, Viewer
-from schema.services import deliveries, webhooks
-from schema.services.deliveries import Result
+from schema.services import deliveries, sending, webhooks
+from schema.services.sending import Result
 from schema.tables import Delivery
 from tests.support import seeds
 from tests.support.runtime import on_both
+from tests.support.time import VirtualClock
 from workers import settling
 from workers.settling import Settler
 
@@ -34,7 +35,7 @@ async def sent(runtime: Runtime, viewer: Viewer, count: int) -> list[Result]:
         for _ in range(count):
             await webhooks.test(tx, hook.id)
     leases = await due.lease(runtime, Delivery, limit=count, seconds=30)
-    return [seeds.answer(out, runtime.clock.now()) for out in await deliveries.load(runtime, leases)]
+    return [seeds.answer(out, runtime.clock.now()) for out in await sending.load(runtime, leases)]
 
 
 async def log_lines(runtime: Runtime, viewer: Viewer) -> list[tuple[int | None, str | None]]:
@@ -48,7 +49,7 @@ async def log_lines(runtime: Runtime, viewer: Viewer) -> list[tuple[int | None, 
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, poison: str | None = None) -> list[int]:
     """`settle` fails for results that hold the poison, at first (None) or always; how many each try had to write."""
     tries: list[int] = []
-    settle = deliveries.settle
+    settle = sending.settle
 
     async def fail(tx: Any, results: Any) -> int:
         tries.append(len(results))
@@ -56,7 +57,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, poison: str | Non
             raise error
         return await settle(tx, results)
 
-    monkeypatch.setattr(deliveries, "settle", fail)
+    monkeypatch.setattr(sending, "settle", fail)
     return tries
 
 
@@ -111,6 +112,25 @@ async def test_a_database_that_is_away_is_waited_for(
 
     assert len(tries) > 1
     assert await log_lines(runtime, viewer) == [(200, "ok")] * 2
+
+
+async def test_what_was_received_is_written_also_long_after_its_lease(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receiver has it; of a failure nothing is lost but a line of the log."""
+    results = await sent(runtime, viewer, 2)
+    results[1] = replace(results[1], status_code=500)
+    monkeypatch.setattr(settling, "_RETRY_S", 0.0)
+    tries = failing(monkeypatch, OperationalError("", {}, Exception("disk I/O error")))
+    settler = Settler(runtime)
+    await clock.advance(settling._RECEIVED_S)  # the leases were for less
+
+    await asyncio.gather(*(settler.put(result) for result in results))
+
+    assert tries[-1] == 1
+    tx = runtime.snapshot(viewer)
+    rows = await tx.all(tx.select(Delivery).order_by(col(Delivery.id)))
+    assert [row.state for row in rows] == [DeliveryState.DELIVERED, DeliveryState.PENDING]
 
 
 async def test_closing_writes_what_nobody_waits_for_any_more(runtime: Runtime, viewer: Viewer) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,12 +17,15 @@ from schema.clock import SystemClock
 from schema.due import Lease
 from schema.rules.webhooks import DeliveryState
 from schema.runtime import Runtime, Viewer
-from schema.services import deliveries, webhooks
+from schema.services import sending, webhooks
 from schema.settings import Settings
 from schema.tables import Delivery
 from tests.support import seeds
 from tests.support.runtime import Rings
 from tests.workers.receivers import LOOPBACK, OK, answering, read_request, receiver
+from workers import outbound
+from workers import webhooks as sender
+from workers.outbound import Outbound
 from workers.rooms import IN_FLIGHT_AN_ENDPOINT
 from workers.stage import Stage
 from workers.webhooks import QUEUE, Deliveries, broker
@@ -51,10 +56,10 @@ async def stage(settings: Settings, clock: SystemClock, rings: Rings) -> AsyncIt
     await asyncio.to_thread(stage.stop, 0.0)
 
 
-async def endpoint(runtime: Runtime, viewer: Viewer, port: int, pending: int) -> str:
+async def endpoint(runtime: Runtime, viewer: Viewer, port: int, pending: int, host: str = "127.0.0.1") -> str:
     """An endpoint on that port with deliveries that are due."""
     async with runtime.transaction(viewer) as tx:
-        row = await webhooks.create(tx, {"url": f"http://127.0.0.1:{port}/"})
+        row = await webhooks.create(tx, {"url": f"http://{host}:{port}/"})
         await tx.flush()
         for _ in range(pending):
             await webhooks.test(tx, row.id)
@@ -102,6 +107,84 @@ async def test_an_endpoint_that_hangs_delays_nobody_else(stage: Stage, runtime: 
         assert len(hanging) <= IN_FLIGHT_AN_ENDPOINT
         assert set(await states(runtime, viewer, stuck)) == {DeliveryState.PENDING}
         await asyncio.to_thread(stage.stop, 0.0)
+
+
+async def test_a_workspace_whose_endpoints_hang_delays_no_other(
+    settings: Settings, clock: SystemClock, rings: Rings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decision W8: more requests than there are places, none of which ends."""
+    monkeypatch.setattr(sender, "PLACES", 50)
+    one, another = await seeds.workspace(runtime), await seeds.workspace(runtime)
+    hanging = 0
+
+    async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        nonlocal hanging
+        await read_request(reader)
+        hanging += 1
+        await asyncio.Event().wait()
+
+    stage = Stage(settings.model_copy(update={"webhook_timeout": 60.0}), clock, rings, [Deliveries])
+    await asyncio.to_thread(stage.start)
+    async with receiver(hang) as silent, receiver(answering(OK)) as well:
+        stuck = [await endpoint(runtime, one, silent, pending=5) for _ in range(12)]
+        deadline = time.monotonic() + 10
+        while hanging < 34:  # two thirds
+            assert time.monotonic() < deadline, hanging
+            await feed(stage)
+            await asyncio.sleep(0.01)
+
+        quick = await endpoint(runtime, another, well, pending=20)
+        await until(runtime, another, quick, DeliveryState.DELIVERED, stage)
+
+        assert hanging == 34
+        assert {state for id in stuck for state in await states(runtime, one, id)} == {DeliveryState.PENDING}
+        await asyncio.to_thread(stage.stop, 0.0)
+
+
+@pytest.mark.parametrize("change", ["delete", "switch off", "other url", "nothing"])
+async def test_what_changes_while_a_name_is_looked_up_applies(
+    settings: Settings,
+    clock: SystemClock,
+    rings: Rings,
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    """Decision W8: after a delete is answered, nothing more is sent."""
+    viewer = await seeds.workspace(runtime)
+    looked, go = threading.Event(), threading.Event()
+
+    def slow(host: str, port: int) -> list[str]:
+        looked.set()
+        go.wait(10)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(outbound, "_MOMENT_S", 0.0)
+    monkeypatch.setattr(sender, "Outbound", partial(Outbound, lookup=slow))
+    requests: list[tuple[bytes, bytes]] = []
+    stage = Stage(settings, clock, rings, [Deliveries])
+    await asyncio.to_thread(stage.start)
+    async with receiver(answering(OK, requests)) as port:
+        row = await endpoint(runtime, viewer, port, pending=1, host="slow.example.com")
+        await feed(stage)
+        await asyncio.to_thread(looked.wait, 10)
+        async with runtime.transaction(viewer) as tx:
+            if change == "delete":
+                await webhooks.delete(tx, row)
+            elif change == "switch off":
+                await webhooks.update(tx, row, {"is_active": False})
+            elif change == "other url":
+                await webhooks.update(tx, row, {"url": f"http://127.0.0.1:{port}/other"})
+
+        go.set()
+
+        is_sent = change in {"other url", "nothing"}
+        state = DeliveryState.DELIVERED if is_sent else DeliveryState.CANCELLED
+        await until(runtime, viewer, row, state, stage)
+        await asyncio.to_thread(stage.stop, 5.0)
+
+    targets = [head.split(b" ")[1] for head, _ in requests]
+    assert targets == {"other url": [b"/other"], "nothing": [b"/"]}.get(change, [])
 
 
 async def test_a_stop_leaves_no_row_leased(stage: Stage, runtime: Runtime) -> None:
@@ -193,12 +276,12 @@ async def test_a_stop_writes_what_came_of_requests_that_were_answered(
 ) -> None:
     """Or they would be sent again."""
     viewer = await seeds.workspace(runtime)
-    sending = Deliveries(runtime, lambda _: None)
+    performer = Deliveries(runtime, lambda _: None)
     asked, go_on = asyncio.Event(), asyncio.Event()
     perform = runtime.perform
 
     async def slow(viewer: Any, verb: Any, *args: Any, **given: Any) -> Any:
-        if verb is deliveries.settle:
+        if verb is sending.settle:
             asked.set()
             await go_on.wait()
         return await perform(viewer, verb, *args, **given)
@@ -206,10 +289,10 @@ async def test_a_stop_writes_what_came_of_requests_that_were_answered(
     monkeypatch.setattr(runtime, "perform", slow)
     async with receiver(answering(OK)) as port:
         answered = await endpoint(runtime, viewer, port, pending=3)
-        sending.take(await due.lease(runtime, Delivery, limit=9, seconds=sending.lease_s))
+        performer.take(await due.lease(runtime, Delivery, limit=9, seconds=performer.lease_s))
         await asked.wait()
 
-        closing = asyncio.create_task(sending.close(0.0))
+        closing = asyncio.create_task(performer.close(0.0))
         await asyncio.sleep(0.05)
         go_on.set()
         await closing

@@ -14,8 +14,8 @@ from schema import due
 from schema.rules.audit import Action, Actor
 from schema.rules.webhooks import AttemptTrigger, DeliveryState, ErrorClass
 from schema.runtime import Runtime, Transaction, Viewer
-from schema.services import deliveries, webhooks
-from schema.services.deliveries import Outgoing
+from schema.services import failing, recovery, retention, sending, webhooks
+from schema.services.sending import Outgoing
 from schema.tables import AuditEntry, Delivery, DeliveryAttempt, WebhookEndpoint
 from tests.schema.conftest import Act, Unchanged
 from tests.support import seeds
@@ -38,14 +38,14 @@ async def happen(runtime: Runtime, viewer: Viewer, times: int = 1) -> None:
 
 
 async def due_now(runtime: Runtime) -> list[Outgoing]:
-    return await deliveries.load(runtime, await due.lease(runtime, Delivery, limit=1_000, seconds=30))
+    return await sending.load(runtime, await due.lease(runtime, Delivery, limit=1_000, seconds=30))
 
 
 async def attempt(runtime: Runtime, viewer: Viewer | None, **result: Any) -> int:
     """Whatever is due is sent, with that result; returns how many requests there were."""
     sent = await due_now(runtime)
     results = [seeds.answer(out, runtime.clock.now(), **result) for out in sent]
-    await runtime.perform(viewer, deliveries.settle, results)
+    await runtime.perform(viewer, sending.settle, results)
     return len(sent)
 
 
@@ -76,7 +76,7 @@ async def test_five_days_of_failures_disable_an_endpoint(
     await clock.advance(1)
 
     sent = await due_now(runtime)
-    await runtime.perform(None, deliveries.settle, [seeds.answer(sent[0], clock.now(), status_code=503)])
+    await runtime.perform(None, sending.settle, [seeds.answer(sent[0], clock.now(), status_code=503)])
 
     reason = "No delivery has succeeded since 2025-01-15T14:00:00Z (5 days): the last answer 503"
     assert await is_disabled(runtime, endpoint.id) == (False, since, clock.now(), reason)
@@ -172,19 +172,124 @@ async def test_the_row_is_written_only_when_something_begins_or_ends(
 
 
 @on_both
-async def test_a_success_under_way_at_the_first_failure_counts(
-    runtime: Runtime, viewer: Viewer, clock: VirtualClock, endpoint: WebhookEndpoint
+@pytest.mark.parametrize("failure_first", [True, False])
+async def test_a_success_that_ended_after_the_first_failure_counts_whichever_is_written_first(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, endpoint: WebhookEndpoint, failure_first: bool
+) -> None:
+    """Its sender knew of no failure."""
+    await happen(runtime, viewer, 2)
+    first, second = await due_now(runtime)
+    results = [seeds.answer(first, clock.now(), status_code=500)]
+    await clock.advance(1)
+    results.append(seeds.answer(second, clock.now()))
+    await clock.advance(1)
+
+    for result in results if failure_first else results[::-1]:
+        await runtime.perform(None, sending.settle, [result])
+
+    assert (await kept(runtime, endpoint.id)).failing_since is None
+    await clock.advance(5 * DAY_S)
+    await attempt(runtime, None, status_code=500)
+    assert await is_disabled(runtime, endpoint.id) == (True, clock.now(), None, None)
+
+
+@on_both
+@pytest.mark.parametrize("failure_first", [True, False])
+async def test_a_success_that_ended_before_the_first_failure_ends_nothing(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, endpoint: WebhookEndpoint, failure_first: bool
 ) -> None:
     await happen(runtime, viewer, 2)
     first, second = await due_now(runtime)
-    await runtime.perform(None, deliveries.settle, [seeds.answer(first, clock.now(), status_code=500)])
+    results = [seeds.answer(first, clock.now())]
     await clock.advance(1)
-    await runtime.perform(None, deliveries.settle, [seeds.answer(second, clock.now())])
+    since = clock.now()
+    results.append(seeds.answer(second, since, status_code=500))
+
+    for result in results[::-1] if failure_first else results:
+        await runtime.perform(None, sending.settle, [result])
+
+    assert (await kept(runtime, endpoint.id)).failing_since == since
+
+
+@on_both
+async def test_a_success_of_something_old_that_is_recovered_counts(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, endpoint: WebhookEndpoint, act: Act
+) -> None:
+    await happen(runtime, viewer, 2)
+    await act(webhooks.update, endpoint.id, {"is_active": False})
+    since = clock.now()
+    await clock.advance(2 * DAY_S)
+    await act(webhooks.update, endpoint.id, {"is_active": True})
+    await recovery.recover(lambda: runtime.transaction(viewer), endpoint.id, since)
+    first, second = await due_now(runtime)
+    await runtime.perform(None, sending.settle, [seeds.answer(first, clock.now(), status_code=503)])
+    await clock.advance(1)
+    await runtime.perform(None, sending.settle, [seeds.answer(second, clock.now())])
+    await clock.advance(6 * DAY_S)
+
+    await attempt(runtime, None, status_code=503)
+
+    assert await is_disabled(runtime, endpoint.id) == (True, clock.now(), None, None)
+
+
+@on_both
+async def test_a_success_counts_also_when_the_log_no_longer_has_it(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, endpoint: WebhookEndpoint
+) -> None:
+    runtime.settings = runtime.settings.model_copy(update={"webhook_log_days": 1})
+    await happen(runtime, viewer, 2)
+    first, second = await due_now(runtime)
+    await runtime.perform(None, sending.settle, [seeds.answer(first, clock.now(), status_code=400)])
+    await clock.advance(1)
+    await runtime.perform(None, sending.settle, [seeds.answer(second, clock.now())])
+    await clock.advance(2 * DAY_S)
+    assert await runtime.perform(None, retention.sweep_deliveries) == 1
+    await clock.advance(4 * DAY_S)
+
+    await attempt(runtime, None, status_code=503)
+
+    assert await is_disabled(runtime, endpoint.id) == (True, clock.now(), None, None)
+
+
+@on_both
+async def test_a_success_written_at_the_very_time_of_the_first_failure_counts(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, endpoint: WebhookEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two transactions that do not see each other: it is looked for once more before anything is disabled."""
+
+    async def nothing(*_: Any) -> set[str]:
+        return set()
+
+    await happen(runtime, viewer, 2)
+    first, second = await due_now(runtime)
+    since = clock.now()
+    await runtime.perform(None, sending.settle, [seeds.answer(first, since, status_code=500)])
+    await clock.advance(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(failing, "_failing", nothing)
+        await runtime.perform(None, sending.settle, [seeds.answer(second, clock.now())])
+    assert (await kept(runtime, endpoint.id)).failing_since == since
     await clock.advance(5 * DAY_S)
 
     await attempt(runtime, None, status_code=500)
 
     assert await is_disabled(runtime, endpoint.id) == (True, clock.now(), None, None)
+
+
+@on_both
+async def test_a_success_whose_lease_was_lost_ends_a_failure(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, endpoint: WebhookEndpoint
+) -> None:
+    await happen(runtime, viewer)
+    (lost,) = await due_now(runtime)
+    await clock.advance(30)
+    await attempt(runtime, None, status_code=500)
+    await clock.advance(1)
+
+    await runtime.perform(None, sending.settle, [seeds.answer(lost, clock.now())])
+
+    assert (await kept(runtime, endpoint.id)).failing_since is None
+    assert await states(runtime) == [DeliveryState.DELIVERED]
 
 
 @on_both
@@ -255,9 +360,9 @@ async def test_disabling_races_with_whatever_else_changes_an_endpoint(
 
     async with asyncio.timeout(20):
         await asyncio.gather(
-            *(runtime.perform(None, deliveries.settle, list(reversed(half))) for half in halves),
+            *(runtime.perform(None, sending.settle, list(reversed(half))) for half in halves),
             due.put_back(runtime, Delivery, back[::-1]),
-            runtime.perform(None, deliveries.drop_gone, back),
+            runtime.perform(None, sending.drop_gone, back),
             *(switch(id, is_active=on) for id in ids[:2] for on in (False, True, False)),
             remove(ids[2]),
         )

@@ -14,7 +14,7 @@ from schema import due
 from schema.errors import Invalid, NotFound
 from schema.rules.webhooks import AttemptTrigger, DeliveryState
 from schema.runtime import Runtime, Viewer
-from schema.services import deliveries, recovery, webhooks
+from schema.services import recovery, sending, webhooks
 from schema.tables import Delivery, Event
 from tests.schema.conftest import Act, Refused, Unchanged
 from tests.support import seeds
@@ -38,11 +38,9 @@ async def send(runtime: Runtime, **result: Any) -> list[str]:
     """Whatever is due is sent, with that result; returns the ids of the events in the order in which they go."""
     sent = []
     while leases := await due.lease(runtime, Delivery, limit=1, seconds=30):
-        out = await deliveries.load(runtime, leases)
+        out = await sending.load(runtime, leases)
         sent += [each.event_id for each in out]
-        await runtime.perform(
-            None, deliveries.settle, [seeds.answer(each, runtime.clock.now(), **result) for each in out]
-        )
+        await runtime.perform(None, sending.settle, [seeds.answer(each, runtime.clock.now(), **result) for each in out])
     return sent
 
 
@@ -200,3 +198,21 @@ async def test_test_events_are_nobody_s(
     async with unchanged():
         assert await recover(runtime, viewer, row.id, since) == 0
         assert await recover(runtime, viewer, tried.id, since) == 0
+
+
+@on_both
+async def test_what_was_received_while_its_endpoint_was_switched_off_is_not_sent_again(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, act: Act
+) -> None:
+    row = await seeds.endpoint(runtime, viewer, events=STARTED)
+    since = clock.now()
+    await happen(runtime, viewer, clock, 1)
+    (under_way,) = await sending.load(runtime, await due.lease(runtime, Delivery, limit=1, seconds=30))
+    await act(webhooks.update, row.id, {"is_active": False})
+    await act(sending.settle, [seeds.answer(under_way, clock.now())])
+    await act(webhooks.update, row.id, {"is_active": True})
+
+    assert await recover(runtime, viewer, row.id, since) == 0
+
+    assert [each.state for each in await of(runtime, row.id)] == [DELIVERED]
+    assert await send(runtime) == []

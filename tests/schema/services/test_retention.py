@@ -14,7 +14,7 @@ from schema import due
 from schema.rules.idempotency import fingerprint, reservation_id
 from schema.rules.webhooks import DeliveryState
 from schema.runtime import Runtime, Viewer
-from schema.services import deliveries, idempotency, retention, webhooks
+from schema.services import deliveries, idempotency, retention, sending, webhooks
 from schema.tables import Delivery, DeliveryAttempt, Event, IdempotencyKey, Session, Table
 from tests.schema.conftest import Act, Unchanged
 from tests.support import seeds
@@ -27,8 +27,8 @@ KEPT_S = 30 * DAY_S + 3_600
 
 async def send(runtime: Runtime, **result: Any) -> None:
     """Whatever is due is sent, with that result."""
-    out = await deliveries.load(runtime, await due.lease(runtime, Delivery, limit=100, seconds=30))
-    await runtime.perform(None, deliveries.settle, [seeds.answer(each, runtime.clock.now(), **result) for each in out])
+    out = await sending.load(runtime, await due.lease(runtime, Delivery, limit=100, seconds=30))
+    await runtime.perform(None, sending.settle, [seeds.answer(each, runtime.clock.now(), **result) for each in out])
 
 
 async def sweep(runtime: Runtime) -> list[int]:

@@ -17,7 +17,7 @@ from schema.errors import Invalid, NotFound
 from schema.rules.endpoints import still_good
 from schema.rules.webhooks import AttemptTrigger, DeliveryState, EventType
 from schema.runtime import Runtime, Viewer
-from schema.services import deliveries, webhooks
+from schema.services import sending, webhooks
 from schema.tables import Call, Delivery, Event, WebhookEndpoint
 from tests.schema.conftest import Act, Refused, Unchanged
 from tests.support import seeds
@@ -166,7 +166,7 @@ async def test_one_event_is_rendered_once_for_all_endpoints(
     }
     assert [delivery.endpoint_id for delivery in await pending(runtime)] == [row.id for row in rows]
     leases = await due.lease(runtime, Delivery, limit=10, seconds=30)
-    sent = await deliveries.load(runtime, leases)
+    sent = await sending.load(runtime, leases)
     assert {(out.body, out.event_id) for out in sent} == {(event.body, event.id)}
     assert len({out.secret for out in sent}) == 3
     assert rings.heard == ["deliveries"]
@@ -269,9 +269,9 @@ async def test_nothing_more_is_sent_to_an_endpoint_that_is_gone(
     other = await seeds.endpoint(runtime, viewer)
     waiting, leased, delivered, elsewhere = [await act(webhooks.test, id) for id in (row.id, row.id, row.id, other.id)]
     leases = {held.id: held for held in await due.lease(runtime, Delivery, limit=10, seconds=30)}
-    loaded = {out.held.id: out for out in await deliveries.load(runtime, list(leases.values()))}
+    loaded = {out.held.id: out for out in await sending.load(runtime, list(leases.values()))}
     async with runtime.transaction(viewer) as tx:
-        await deliveries.settle(tx, [seeds.answer(loaded[delivered.id], tx.now)])
+        await sending.settle(tx, [seeds.answer(loaded[delivered.id], tx.now)])
         await due.settle(tx, Delivery, leases[waiting.id], due_at=tx.now + timedelta(seconds=30))
 
     if way == "delete":
@@ -288,7 +288,7 @@ async def test_nothing_more_is_sent_to_an_endpoint_that_is_gone(
     with pytest.raises(Fenced):
         async with runtime.transaction(viewer) as tx:
             await due.renew(tx, Delivery, leases[leased.id], seconds=30)
-    assert [out.endpoint_id for out in await deliveries.load(runtime, list(leases.values()))] == [other.id]
+    assert [out.endpoint_id for out in await sending.load(runtime, list(leases.values()))] == [other.id]
 
 
 async def test_a_deleted_endpoint_is_gone(runtime: Runtime, viewer: Viewer, act: Act, refused: Refused) -> None:
@@ -334,7 +334,7 @@ async def test_the_old_secret_stays_good_for_the_overlap(
     assert rotated.secret != old
     assert rotated.previous_secrets == [{"secret": old, "expiresAt": until.isoformat()}]
     (held,) = await due.lease(runtime, Delivery, limit=1, seconds=30)
-    (out,) = await deliveries.load(runtime, [held])
+    (out,) = await sending.load(runtime, [held])
     during, after = out.headers(until - timedelta(seconds=1)), out.headers(until)
     assert during["webhook-signature"].count("v1,") == 2
     assert after["webhook-signature"].count("v1,") == 1
@@ -424,3 +424,42 @@ async def test_an_endpoint_that_is_off_gets_no_test(runtime: Runtime, viewer: Vi
 
     with pytest.raises(Invalid, match=f"Webhook endpoint with id {endpoint.id} is not active"):
         await act(webhooks.test, endpoint.id)
+
+
+# --- events that are made up ---
+
+
+@on_both
+async def test_what_is_triggered_goes_to_every_endpoint_that_wants_it_once(
+    runtime: Runtime, viewer: Viewer, act: Act, rings: Rings
+) -> None:
+    wants = await seeds.endpoint(runtime, viewer)
+    await seeds.endpoint(runtime, viewer, events=["call.ended"])
+    await seeds.endpoint(runtime, viewer, is_active=False)
+
+    told = await act(webhooks.trigger, "call.failed")
+
+    (event,) = await happened(runtime)
+    (delivery,) = await pending(runtime)
+    assert (told.id, told.event, told.created_at, told.deliveries) == (event.id, "call.failed", event.created_at, 1)
+    assert (event.type, event.call_id) == (EventType.CALL_FAILED, None)
+    assert json.loads(event.body)["data"]["endReason"] == "no-answer"
+    assert (delivery.endpoint_id, delivery.event_id, delivery.trigger) == (wants.id, event.id, AttemptTrigger.TEST)
+    assert delivery.retries is False
+    assert rings.happened == [viewer.workspace_id]
+    assert rings.heard[-1] == "deliveries"
+
+
+async def test_what_is_triggered_without_an_endpoint_has_happened_all_the_same(
+    runtime: Runtime, viewer: Viewer, act: Act
+) -> None:
+    told = await act(webhooks.trigger, "call.ended")
+
+    assert told.deliveries == 0
+    assert [row.id for row in await happened(runtime)] == [told.id]
+    assert await pending(runtime) == []
+
+
+async def test_an_event_that_there_is_not_cannot_be_triggered(act: Act, refused: Refused) -> None:
+    async with refused(Invalid, f"event must be among {', '.join(EVENTS)}"):
+        await act(webhooks.trigger, "call.answered")
