@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from schema.rules.addresses import Address, Network
 
-__all__ = ["Address", "Network", "client_address", "client_of", "parse_address", "rate_limit_key"]
+__all__ = ["Address", "Network", "client_address", "client_of", "parse_address", "rate_limit_key", "within"]
 
 _LONGEST = 100  # nothing longer is an address, nor worth remembering
 
@@ -34,12 +34,12 @@ def client_address(
     left-most: the request came from among them. An entry that does not parse makes the client unknown: None.
     """
     address = parse_address(peer) if peer else None
-    if address is None or not _within(address, trusted_proxies):
+    if address is None or not within(address, trusted_proxies):
         return address
     entries = [entry.strip() for header in forwarded_for for entry in header.split(",")]
     for entry in reversed([entry for entry in entries if entry]):
         address = parse_address(entry)
-        if address is None or not _within(address, trusted_proxies):
+        if address is None or not within(address, trusted_proxies):
             return address
     return address
 
@@ -85,5 +85,6 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535
 
 
-def _within(address: Address, networks: Sequence[Network]) -> bool:
+def within(address: Address, networks: Sequence[Network]) -> bool:
+    """Whether it is one of theirs."""
     return any(address in network for network in networks)

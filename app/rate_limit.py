@@ -7,6 +7,7 @@ the requests of those d seconds around a whole minute in different windows: exac
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -70,6 +71,9 @@ class Fallback(RateLimiter, Protocol):
 
     local: LocalRateLimiter
 
+    def note_all(self, window: int, used: Mapping[str, int]) -> None:
+        """Remember what Redis has counted in that window, by key, for whoever counts when it is away."""
+
 
 class LocalRateLimiter:
     """Counts in this process, on its event loop. Of more than `most_keys` the least recently counted are forgotten."""
@@ -117,6 +121,11 @@ class LocalRateLimiter:
         self._used[key] = max(used, self._used.pop(key, 0))
         if len(self._used) > self._most_keys:
             del self._used[next(iter(self._used))]
+
+    def note_all(self, window: int, used: Mapping[str, int]) -> None:
+        """As `note`, for each key."""
+        for key, known in used.items():
+            self.note(window, key, known)
 
 
 # For each key: its cost, its limit, and what this process knows to be counted. That is a floor: a Redis that was
@@ -235,10 +244,13 @@ class RedisRateLimiter:
             numbers += [hit.cost, hit.limit, self._local.known(hit.window, hit.key)]
         async with asyncio.timeout(self._timeout_s):
             answers = await self._script(keys=names, args=numbers)
+        counted: defaultdict[int, dict[str, int]] = defaultdict(dict)
         for hit, used, allowed in zip(hits, answers[::2], answers[1::2], strict=True):
-            self._local.note(hit.window, hit.key, used)
+            counted[hit.window][hit.key] = used  # the last answer has the most
             if not hit.answer.done():  # else its request was cancelled
                 hit.answer.set_result((used, bool(allowed)))
+        for window, keys in counted.items():
+            self._fallback.note_all(window, keys)
 
     def _is_away(self, error: Exception) -> None:
         if self._away_until is None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import uvloop
 from app import logs
 from app.backlog import backlog_metrics, queue_check
 from app.collecting import spare_loaded
+from app.connections import Connections, most_connections
 from app.failure import Failure
 from app.http_protocol import HttpProtocol
 from app.stopping import REQUESTS_GRACE_S, WORK_GRACE_S, Stopping
@@ -104,7 +106,8 @@ async def _serve(
     try:
         app = create_app(runtime, metrics=backlog_metrics(runtime), checks={"queue": queue_check(runtime)})
         unit = open_unit(settings, bell) if with_workers else None
-        server = Server(_configured(app), stopping, unit, ready)
+        connections = Connections(settings.trusted_proxies, most_connections(with_workers=with_workers))
+        server = Server(_configured(app, connections), stopping, unit, ready)
         if unit is not None:
             unit.start()
         try:
@@ -116,10 +119,10 @@ async def _serve(
         bell.close()
 
 
-def _configured(app: ASGIApp) -> uvicorn.Config:
+def _configured(app: ASGIApp, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=HttpProtocol,
+        http=partial(HttpProtocol, connections=connections),  # type: ignore[arg-type]  # as good as a class
         **WEBSOCKET,
         lifespan="on",
         log_config=None,

@@ -18,6 +18,9 @@ from schema.rules.webhooks import LADDER
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = "VOXFORGE_"
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+_UNIQUE_LOCAL = ipaddress.IPv6Network("fc00::/7")
+_WIDEST = {4: 8, 6: 16}  # the shortest prefix, by version
 OF_COMMANDS = frozenset({"VOXFORGE_URL", "VOXFORGE_API_KEY"})
 """Read by commands that talk to a running server."""
 
@@ -65,6 +68,11 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(_network(part.strip()) for part in value.split(",") if part.strip())
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[Network, ...]) -> tuple[Network, ...]:
+        return tuple(_proxy(network) for network in value)
 
     @field_validator("webhook_retry_schedule", mode="before")
     @classmethod
@@ -143,6 +151,22 @@ def _network(text: str) -> Network:
         return ipaddress.ip_network(text, strict=True)
     except ValueError:
         raise ValueError(f"must be addresses or CIDR ranges such as 10.0.0.0/8, not {text!r}") from None
+
+
+def _proxy(network: Network) -> Network:
+    """As clients' addresses are compared with it: IPv4 is IPv4, also where it is written as IPv6.
+
+    It may be as wide as what one owner has. A wider one holds strangers, who could then say that they are anybody.
+    """
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        low = int(network.network_address) & 0xFFFF_FFFF
+        network = ipaddress.IPv4Network((low, network.prefixlen - _MAPPED.prefixlen))
+    if network.prefixlen < _WIDEST[network.version] and network != _UNIQUE_LOCAL:
+        raise ValueError(
+            f"must name proxies only: {network} holds others too "
+            "(a /8 of IPv4 is the widest, of IPv6 a /16 or fc00::/7)"
+        )
+    return network
 
 
 def unknown_names(env: Mapping[str, str | None] | None = None) -> list[str]:

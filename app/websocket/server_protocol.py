@@ -10,7 +10,7 @@ import binascii
 import secrets
 from asyncio import TimerHandle
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -43,10 +43,14 @@ def is_handshake(headers: Sequence[tuple[bytes, bytes]]) -> bool:
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """For `uvicorn.Config(ws=WebSocketProtocol)`."""
 
+    on_lost: Callable[[], None] | None = None
+    """Called when the connection is gone."""
     _ending: TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer as well."""
+        if self.on_lost is not None:
+            self.on_lost()
         if self._ending is not None:
             self._ending.cancel()
         super().connection_lost(exc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 
 from app.host_limit import FILE, HostRateLimiter
 from app.rate_limit import RedisRateLimiter
+from tests.support.servers import run_redis
 from tests.support.time import VirtualClock
 
 START = datetime(2025, 1, 15, 14, 0, 47, 250_000, tzinfo=UTC)
@@ -162,6 +164,83 @@ async def test_a_file_of_another_kind_is_made_anew(tmp_path: Path, limiter: Host
     assert (tmp_path / FILE).stat().st_mode & 0o077 == 0o044  # it was somebody's: left as it is
 
 
+@pytest.mark.parametrize("shortened_to", [0, 100, 5_000])
+def test_a_file_that_is_shortened_while_it_is_used_kills_nobody(tmp_path: Path, shortened_to: int) -> None:
+    """As `: > rate-limits` does, or a backup that is restored in place. Each knows what it has counted."""
+    process = _spawn.Process(target=count_in_a_shortened_file, args=(tmp_path / FILE, shortened_to))
+    process.start()
+    process.join()
+
+    assert process.exitcode == 0
+    assert (tmp_path / FILE).stat().st_size == 1 << 20  # after a second, for a full disk to be noticed in time
+
+
+def count_in_a_shortened_file(path: Path, length: int) -> None:
+    async def count() -> None:
+        clock = VirtualClock(START)
+        limiter = HostRateLimiter(path, clock)
+        before = await spend(limiter, "key", 5, 2)
+        os.truncate(path, length)
+        after = await spend(limiter, "key", 5, 5)
+        assert (before, after) == (2, 3)
+        await clock.advance(1)
+        await limiter.hit("key", 5)
+        await limiter.close()
+
+    asyncio.run(count())
+
+
+@pytest.mark.parametrize("gone", ["deleted", "replaced"])
+async def test_processes_meet_in_the_file_that_has_the_name(
+    tmp_path: Path, limiter: HostRateLimiter, second: HostRateLimiter, clock: VirtualClock, gone: str
+) -> None:
+    """A backup that is restored is another file of that name: who has the old one open leaves it."""
+    await limiter.hit("before", 5)
+    (tmp_path / FILE).unlink()
+    if gone == "replaced":
+        (tmp_path / FILE).write_bytes(bytes(100))
+    await clock.advance(1)
+
+    with capture_logs() as logs:
+        allowed = [await spend(each, "key", 5, 3) for each in (second, limiter)]
+
+    assert allowed == [3, 2]
+    assert logs == []
+
+
+async def test_a_table_of_another_length_is_left_to_those_who_use_it(tmp_path: Path, clock: VirtualClock) -> None:
+    """As another version's, which may be running still."""
+    longer, shorter = (HostRateLimiter(tmp_path / FILE, clock, slots=slots) for slots in (64, 16))
+    await spend(longer, "key", 5, 4)
+
+    allowed = await spend(shorter, "other", 5, 6)
+
+    assert allowed == 5
+    assert (tmp_path / FILE).stat().st_size == 64 * 32
+    assert await spend(HostRateLimiter(tmp_path / FILE, clock, slots=64), "key", 5, 3) == 1
+    await longer.close()
+    await shorter.close()
+
+
+async def test_on_a_full_disk_the_process_counts(
+    limiter: HostRateLimiter, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    await limiter.hit("key", 5)
+    with capture_logs() as logs, monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        without = await spend(limiter, "key", 5, 3)
+        await clock.advance(1.1)
+        without += await spend(limiter, "key", 5, 3)
+    await clock.advance(1.1)
+
+    assert without == 4
+    assert [line["log_level"] for line in logs] == ["warning"]
+    assert not (await limiter.hit("key", 5)).allowed
+
+
 async def test_what_was_counted_outlives_who_counted(tmp_path: Path, limiter: HostRateLimiter) -> None:
     await limiter.hit("key", 5, cost=4)
     await limiter.close()
@@ -230,3 +309,51 @@ async def test_without_redis_the_processes_of_a_host_still_count_together(
     assert [line["event"] for line in logs] == ["Redis is away: rate limits count per host until it is back"] * 2
     for each in both:
         await each.close()
+
+
+async def test_what_redis_has_counted_holds_when_it_goes(
+    limiter: HostRateLimiter, second: HostRateLimiter, clock: VirtualClock
+) -> None:
+    """Also in a process that has not seen the key in this minute."""
+    with run_redis() as url:
+        seen, unseen = (RedisRateLimiter(url, clock, fallback=each) for each in (limiter, second))
+        before = sum([(await seen.hit("key", 60)).allowed for _ in range(50)])
+        await unseen.hit("other", 60)
+
+    with capture_logs():
+        after = [(await unseen.hit("key", 60)) for _ in range(11)]
+
+    assert before + sum(usage.allowed for usage in after) == 60
+    assert [usage.remaining for usage in after] == [*range(9, -1, -1), 0]
+    for each in (seen, unseen):
+        await each.close()
+
+
+async def test_whoever_stands_still_with_the_lock_does_not_hold_up_redis(
+    tmp_path: Path, limiter: HostRateLimiter, second: HostRateLimiter, redis_url: str, clock: VirtualClock
+) -> None:
+    through_redis = RedisRateLimiter(redis_url, clock, fallback=limiter)
+
+    with (tmp_path / FILE).open("w") as file, capture_logs() as logs:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        before = [(await through_redis.hit("key", 5)).remaining for _ in range(2)]
+        fcntl.flock(file, fcntl.LOCK_UN)
+        then = (await through_redis.hit("key", 5)).remaining
+
+    assert (before, then) == ([4, 3], 2)
+    assert (await second.hit("key", 5, cost=0)).remaining == 2
+    assert logs == []
+    await through_redis.close()
+
+
+async def test_without_the_file_redis_counts_alone(tmp_path: Path, redis_url: str, clock: VirtualClock) -> None:
+    limiter = RedisRateLimiter(redis_url, clock, fallback=HostRateLimiter(tmp_path / "below" / FILE, clock))
+
+    with capture_logs() as logs:
+        allowed = [(await limiter.hit("key", 3)).allowed for _ in range(5)]
+
+    assert allowed == [True] * 3 + [False] * 2
+    assert [line["event"] for line in logs] == [
+        "the file of rate limits cannot be used: they count per process until it can"
+    ]
+    await limiter.close()

@@ -145,6 +145,45 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert settings.public_base == "https://voice.example.com/calls"
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("fc00::/7", "fc00::/7"),
+        ("2001::/16", "2001::/16"),
+        ("::ffff:10.1.0.0/112", "10.1.0.0/16"),
+        ("::ffff:192.0.2.1", "192.0.2.1/32"),
+    ],
+)
+def test_proxies_are_compared_as_clients_addresses_are(given: str, meant: str) -> None:
+    settings = load_settings(trusted_proxies=given)
+
+    assert settings.trusted_proxies == (ipaddress.ip_network(meant),)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("0.0.0.0/1,128.0.0.0/1", "0.0.0.0/1"),
+        ("10.0.0.5, 10.0.0.0/7", "10.0.0.0/7"),
+        ("::/0", "::/0"),
+        ("2000::/3", "2000::/3"),
+        ("fe00::/7", "fe00::/7"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:128.0.0.0/97", "128.0.0.0/1"),
+    ],
+)
+def test_whoever_is_trusted_is_not_everybody(given: str, named: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(trusted_proxies=given)
+
+    assert str(refused.value) == (
+        f"VOXFORGE_TRUSTED_PROXIES must name proxies only: {named} holds others too "
+        "(a /8 of IPv4 is the widest, of IPv6 a /16 or fc00::/7)"
+    )
+
+
 def test_the_environment_wins_over_the_file_and_arguments_over_both(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
