@@ -1,110 +1,138 @@
-"""The page at `/`: what is running here and where to go on. It needs nothing but this server."""
+"""The dashboard: `/` and its deep links, and the assets that it is made of; without one, a plain page at `/`.
+
+`scripts/dashboard.py` builds `app/ui` into `app/static`. Whatever is served here comes from this server and makes the
+browser load nothing from elsewhere.
+"""
 
 from __future__ import annotations
 
-from html import escape
-from string import Template
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from app.plain_page import CONTENT_SECURITY_POLICY as PLAIN_POLICY
+from app.plain_page import plain_page
 from schema.settings import Settings
-from schema.version import VERSION
 
-_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
+STATIC = Path(__file__).parent / "static"
+"""Where the build puts it: `index.html`, and files with a hash in their names under `assets`."""
+
+PAGES = (
+    "agents",
+    "appointments",
+    "calls",
+    "campaigns",
+    "contacts",
+    "do-not-call",
+    "integrations",
+    "phone-numbers",
+    "settings",
+)
+"""What the dashboard's addresses begin with; `app/ui/src/app.tsx` knows what follows."""
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing inline, nothing evaluated, nothing off this origin."""
+
+_EVERYWHERE = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+_FOREVER = {**_EVERYWHERE, "Cache-Control": "public, max-age=31536000, immutable"}
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
+_SUFFIXES = {"br": ".br", "gzip": ".gz"}  # as the build writes them, the smallest first
 
 
-def page_routes(settings: Settings) -> list[Route]:
-    """The route of the page."""
-    page = _PAGE.substitute(version=escape(VERSION), base=escape(settings.public_base))
+@dataclass(frozen=True, slots=True)
+class _Asset:
+    """A file of the build; `bodies` by content coding, `identity` for the file as it is."""
+
+    media_type: str
+    bodies: Mapping[str, bytes]
+
+    def answer(self, request: Request, headers: Mapping[str, str]) -> Response:
+        accepted = _accepted(request.headers.getlist("accept-encoding"))
+        coding = next((coding for coding in _SUFFIXES if coding in accepted and coding in self.bodies), "identity")
+        sent = {**headers, "Vary": "Accept-Encoding"}
+        if coding != "identity":
+            sent["Content-Encoding"] = coding
+        return Response(self.bodies[coding], headers=sent, media_type=self.media_type)
+
+
+def page_routes(settings: Settings, static: Path = STATIC) -> list[Route]:
+    """The routes of what is built in `static` when this is called, or of the plain page."""
+    try:
+        index, assets = _read(static, (static / "index.html").stat().st_mtime_ns)
+    except FileNotFoundError:
+        return [_plain(settings)]
+
+    async def page(request: Request) -> Response:
+        return index.answer(request, _page_headers(CONTENT_SECURITY_POLICY))
+
+    async def asset(request: Request) -> Response:
+        found = assets.get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        return found.answer(request, _FOREVER)
+
+    deep = [path for name in PAGES for path in (f"/{name}", f"/{name}/{{below:path}}")]
+    return [Route("/assets/{name}", asset), *(Route(path, page) for path in ["/", *deep])]
+
+
+def is_built(static: Path = STATIC) -> bool:
+    """Whether there is a dashboard to serve."""
+    return (static / "index.html").is_file()
+
+
+def _plain(settings: Settings) -> Route:
+    text = plain_page(settings)
 
     async def index(_request: Request) -> Response:
-        return HTMLResponse(page, headers=_HEADERS)
+        return HTMLResponse(text, headers=_page_headers(PLAIN_POLICY))
 
-    return [Route("/", index)]
+    return Route("/", index)
 
 
-_PAGE = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>VoxForge</title>
-<style>
-:root {
-  --page: #f6f7f9; --card: #ffffff; --ink: #16181d; --soft: #5a6270; --line: #e1e4ea;
-  --accent: #0b6e4f; --code: #f0f2f5;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #101215; --card: #181b20; --ink: #e9ebee; --soft: #9aa3b0; --line: #2a2f37;
-    --accent: #5fd0a5; --code: #101215;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0; padding: clamp(1.25rem, 5vw, 4rem) 1rem; background: var(--page); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-}
-main { max-width: 44rem; margin: 0 auto; }
-header { display: flex; align-items: center; gap: .75rem; flex-wrap: wrap; margin-bottom: .5rem; }
-h1 { font-size: 1.75rem; letter-spacing: -.02em; line-height: 1.2; margin: 0; }
-h2 { font-size: 1rem; margin: 0 0 .75rem; }
-.version {
-  font-size: .8125rem; color: var(--soft); border: 1px solid var(--line); border-radius: 999px; padding: .1rem .6rem;
-}
-.lead { color: var(--soft); margin: 0 0 1.75rem; }
-section {
-  background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.25rem; margin: 0 0 1rem;
-}
-pre {
-  margin: 0; padding: .875rem 1rem; background: var(--code); border: 1px solid var(--line); border-radius: 8px;
-  overflow-x: auto; font-size: .8125rem;
-}
-code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-p { margin: .75rem 0 0; color: var(--soft); font-size: .9375rem; }
-ul { list-style: none; margin: 0; padding: 0; }
-li {
-  display: flex; flex-wrap: wrap; gap: .125rem 1rem; justify-content: space-between; padding: .55rem 0;
-  border-top: 1px solid var(--line);
-}
-li:first-child { border-top: 0; padding-top: 0; }
-li:last-child { padding-bottom: 0; }
-li span { color: var(--soft); font-size: .9375rem; }
-a { color: var(--accent); text-decoration-thickness: 1px; text-underline-offset: .2em; }
-a:focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; border-radius: 3px; }
-</style>
-</head>
-<body>
-<main>
-<header><h1>VoxForge</h1><span class="version">$version</span></header>
-<p class="lead">Voice agents that place and take phone calls. The server is running.</p>
-<section>
-<h2>Make a request</h2>
-<pre tabindex="0"><code>curl -X GET "$base/api/v1/agents" \\
-  -H "Authorization: Bearer YOUR_API_KEY"</code></pre>
-<p>The first start prints a key. <code>voxforge keys create --name NAME</code> makes another.</p>
-</section>
-<section>
-<h2>What answers here</h2>
-<ul>
-<li><a href="/api/v1/openapi.json"><code>/api/v1/openapi.json</code></a><span>The REST API, described</span></li>
-<li><code>/api/v1/…</code><span>The REST API</span></li>
-<li><a href="/graphql"><code>/graphql</code></a><span>The GraphQL API: POST, with a key</span></li>
-<li><a href="/healthz"><code>/healthz</code></a><span>Is the process up?</span></li>
-<li><a href="/readyz"><code>/readyz</code></a><span>Can it do its work?</span></li>
-<li><a href="/metrics"><code>/metrics</code></a><span>Figures for Prometheus</span></li>
-</ul>
-</section>
-</main>
-</body>
-</html>
-""")
+def _page_headers(policy: str) -> dict[str, str]:
+    return {**_EVERYWHERE, "Cache-Control": "no-cache", "Content-Security-Policy": policy}
+
+
+@lru_cache(maxsize=4)
+def _read(static: Path, _modified: int) -> tuple[_Asset, Mapping[str, _Asset]]:
+    """The page and the assets by name, from the disk once: what is asked for is looked up, never made into a path."""
+    names = [path for path in (static / "assets").iterdir() if path.suffix in _MEDIA_TYPES]
+    return _asset(static / "index.html"), {path.name: _asset(path) for path in names}
+
+
+def _asset(path: Path) -> _Asset:
+    bodies = {"identity": path.read_bytes()}
+    for coding, suffix in _SUFFIXES.items():
+        packed = path.with_name(path.name + suffix)
+        if packed.is_file():
+            bodies[coding] = packed.read_bytes()
+    return _Asset(_MEDIA_TYPES[path.suffix], bodies)
+
+
+def _accepted(headers: Iterable[str]) -> set[str]:
+    """The content codings that a client takes: those it names, without those it weighs at nothing."""
+    accepted = set()
+    for part in ",".join(headers).split(","):
+        coding, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weights = [parameter[2:].strip() for parameter in parameters if parameter.startswith("q=")]
+        if not any(_is_nothing(weight) for weight in weights):
+            accepted.add(coding)
+    return accepted
+
+
+def _is_nothing(weight: str) -> bool:
+    return not weight.strip("0.")

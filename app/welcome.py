@@ -6,10 +6,13 @@ import json
 import shlex
 import sys
 
+from app.pages import is_built
 from schema.services.seed import Seed
 from schema.settings import Settings
 
 WIDTH = 100
+BUILT = "open it and sign in"
+NOT_BUILT = "a plain page, for the dashboard could not be built; POST /session signs in"
 
 
 def curl_lines(seed: Seed, address: str) -> tuple[str, str]:
@@ -27,8 +30,8 @@ def print_welcome(seed: Seed, settings: Settings, address: str) -> None:
     place, read = curl_lines(seed, address)
     parts = [
         ("VoxForge is set up. Keep this: it is shown only now.", ""),
-        ("Dashboard", f"{settings.public_base}/   (a plain page for now: the dashboard comes with a later version)"),
-        ("Sign in", f"{seed.owner}   (POST /session, until the dashboard is there)"),
+        ("Dashboard", f"{settings.public_base}/   ({BUILT if is_built() else NOT_BUILT})"),
+        ("Sign in", f"{seed.owner}   (the owner)"),
         ("Password", f"{seed.password}   (to begin with: nothing works with it until you have chosen another)"),
         ("API key", seed.api_key),
         ("", ""),

@@ -38,7 +38,7 @@ def prepare(purpose):
     if _is_current(purpose):
         return
     try:
-        with _one_at_a_time():
+        with one_at_a_time(".venv", __file__):
             if not _is_current(purpose):  # else another run has done it while we waited
                 _install(purpose)
     except KeyboardInterrupt:
@@ -61,31 +61,31 @@ def call(*command):
 def _install(purpose):
     started = time.monotonic()
     complete = os.path.join(VENV, ".complete")  # absent while we work, and after a run that was interrupted
-    if not _holds(complete, sys.version) or not _succeeds(tool("python"), "-c", ""):
-        with _step("Making .venv with Python %d.%d" % sys.version_info[:2]):
+    if not holds(complete, sys.version) or not _succeeds(tool("python"), "-c", ""):
+        with step("Making .venv with Python %d.%d" % sys.version_info[:2]):
             _call(sys.executable, "-m", "venv", "--clear", "--without-pip", VENV)
     else:
         os.remove(complete)
-    uv = _find_uv()
-    with _step("Installing the packages of " + LOCKS[purpose]):
+    uv = find_uv()
+    with step("Installing the packages of " + LOCKS[purpose]):
         _call(uv, "pip", "install", "--quiet", "--python", VENV, "--require-hashes", "-r", LOCKS[purpose])
-    with _step("Installing VoxForge itself"):
+    with step("Installing VoxForge itself"):
         project = ["--editable", ".", "--no-deps", "--no-build-isolation", "--reinstall-package", "voxforge"]
         _call(uv, "pip", "install", "--quiet", "--python", VENV, *project)
     for each in ("run", "test") if purpose == "test" else ("run",):  # the lock for tests contains the other
-        _write(_stamp(each), _fingerprint(each))
-    _write(complete, sys.version)
-    _say("The environment is ready (%.1f s)." % (time.monotonic() - started))
+        write(_stamp(each), _fingerprint(each))
+    write(complete, sys.version)
+    say("The environment is ready (%.1f s)." % (time.monotonic() - started))
 
 
-def _find_uv():
+def find_uv():
     """The path of uv, which installs in seconds: from PATH, from an earlier run, or installed by pip."""
     for uv in (shutil.which("uv"), tool("uv")):
         if uv and _succeeds(uv, "--version"):
             return uv
-    with _step("Installing uv"):
+    with step("Installing uv"):
         requirement = os.path.join(VENV, "uv.txt")
-        _write(requirement, _locked("uv"))
+        write(requirement, _locked("uv"))
         pip = [sys.executable, "-m", "pip", "--python", tool("python")]
         if not _succeeds(*pip, "--version"):
             if not _succeeds(tool("python"), "-m", "ensurepip"):
@@ -103,7 +103,7 @@ def _locked(package):
 
 
 def _is_current(purpose):
-    return _holds(_stamp(purpose), _fingerprint(purpose))
+    return holds(_stamp(purpose), _fingerprint(purpose))
 
 
 def _stamp(purpose):
@@ -120,24 +120,26 @@ def _fingerprint(purpose):
 
 
 @contextlib.contextmanager
-def _one_at_a_time():
+def one_at_a_time(what, path):
+    """Wait until no other run works on that; `path` is a file for the lock, outside of what is worked on."""
     import fcntl
 
-    with open(__file__) as this_file:  # lies outside .venv, which may be cleared meanwhile
+    with open(path) as file:
         try:
-            fcntl.flock(this_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("Waiting for another run to finish with .venv …")
-            fcntl.flock(this_file, fcntl.LOCK_EX)
+            say("Waiting for another run to finish with %s …" % what)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextlib.contextmanager
-def _step(sentence):
-    _say(sentence + " …")
+def step(sentence):
+    """Say what begins, and how long it took."""
+    say(sentence + " …")
     started = time.monotonic()
     yield
-    _say("  %.1f s" % (time.monotonic() - started))
+    say("  %.1f s" % (time.monotonic() - started))
 
 
 def _call(*command):
@@ -154,7 +156,8 @@ def _succeeds(*command):
         return False
 
 
-def _holds(path, text):
+def holds(path, text):
+    """Whether there is a file that holds exactly this."""
     try:
         with open(path) as file:
             return file.read() == text
@@ -162,11 +165,13 @@ def _holds(path, text):
         return False
 
 
-def _write(path, text):
+def write(path, text):
+    """Make that file hold exactly this."""
     with open(path, "w") as file:
         file.write(text)
 
 
-def _say(line):
+def say(line):
+    """A line for whoever waits, on stderr: stdout belongs to what is started."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

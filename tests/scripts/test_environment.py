@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 LOCKS = ["requirements.lock", "requirements-dev.lock"]
 
 
-@pytest.mark.parametrize("name", ["environment.py", "run", "test", "check"])
+@pytest.mark.parametrize("name", ["environment.py", "dashboard.py", "run", "test", "check"])
 def test_an_old_python_can_read_the_scripts(name: str) -> None:
     ast.parse((ROOT / "scripts" / name).read_text(), feature_version=(3, 6))
 
