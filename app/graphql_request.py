@@ -14,7 +14,10 @@ from schema.graph.documents import Prepared, prepare
 from schema.graph.errors import present
 from schema.graph.root import graphql_schema
 
-NOT_OVER_POST = "Subscriptions are not answered over POST: open a WebSocket, with the sub-protocol graphql-transport-ws"
+NOT_OVER_POST = (
+    "Subscriptions are not answered over POST: open a WebSocket, with the sub-protocol graphql-transport-ws, "
+    "or POST to /graphql/stream"
+)
 
 
 @dataclass(frozen=True, slots=True)

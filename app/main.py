@@ -13,6 +13,7 @@ from app.access_log import AccessLog
 from app.answer_headers import AnswerHeaders
 from app.auth import Authentication
 from app.body_limit import BodyLimit, CloseUnread
+from app.events import event_routes
 from app.exceptions import EXCEPTION_HANDLERS, CatchExceptions
 from app.graphql import graphql_routes
 from app.health import Check, health_routes
@@ -27,6 +28,7 @@ from app.rest.adapter import compile_endpoints, rest_routes
 from app.rest.routes import CSV, PREFIX, ROUTES
 from app.sessions import session_routes
 from app.sign_in_limits import QUARTER_S
+from app.stream import stream_routes
 from app.websocket.route import websocket_routes
 from schema import migrations
 from schema.rules.contact_import import MAX_BYTES
@@ -69,8 +71,10 @@ def create_app(
     app = Starlette(
         routes=[
             *rest_routes(endpoints),
+            *event_routes(runtime),
             openapi_route(settings, endpoints),
             *graphql_routes(),
+            *stream_routes(runtime),
             *websocket_routes(runtime, counting),
             *session_routes(runtime, counting, quarters),
             *recording_routes(runtime),

@@ -10,6 +10,8 @@ from schema.errors import Forbidden
 from schema.rules.sessions import LONGEST
 from schema.settings import Settings
 
+LONGEST_ORIGIN = 300
+"""Of scheme, a name of 253 characters and port: what is longer is no origin, and is not parsed."""
 ELSEWHERE = "A request with a session must come from the dashboard itself: its Origin is missing, or another site's"
 
 
@@ -57,7 +59,9 @@ def is_from_here(scope: Scope, settings: Settings) -> bool:
     """Whether a browser says that one of our own pages asks; it does not say so when it says nothing."""
     origins = _values(scope, b"origin")
     hosts = _values(scope, b"host")
-    scheme = scope["scheme"].replace("ws", "http")  # a page's origin is http, also when it opens a WebSocket
+    # A page's origin is http(s), also when it opens a WebSocket. A proxy that ends TLS asks us without: then the scheme
+    # of the request says nothing of the page, and on the plain address of the same name anybody on the way can be it.
+    scheme = "https" if _is_https(settings) else scope["scheme"].replace("ws", "http")
     ours = {_origin(settings.public_base)} | {_origin(f"{scheme}://{host}") for host in hosts[:1]}
     theirs = _origin(origins[0]) if len(origins) == 1 else None
     return theirs is not None and theirs in ours and "cross-site" not in _values(scope, b"sec-fetch-site")
@@ -73,6 +77,8 @@ def _values(scope: Scope, wanted: bytes) -> list[str]:
 
 def _origin(text: str) -> str | None:
     """Scheme, host and port in one spelling; None for what has no such three: `null`, a path alone."""
+    if len(text) > LONGEST_ORIGIN:
+        return None
     try:
         url = URL(text)
         return str(url.origin()) if url.absolute and url.scheme in {"http", "https", "ws", "wss"} else None

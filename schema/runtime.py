@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
@@ -44,7 +44,8 @@ Result: TypeAlias = CursorResult[*tuple[Any, ...]]
 class Viewer:
     """Whose rows are seen, and with what credentials: a key, a person, or the system itself.
 
-    Scopes and limits hang on the key. `name` is what the audit log calls whoever it is, `address` where they are.
+    Scopes and limits hang on the key. `name` is what the audit log calls whoever it is, `address` where they are;
+    `digest` is that of the key's text or the session's token, by which it is found again whether they are still good.
     """
 
     workspace_id: str
@@ -55,6 +56,7 @@ class Viewer:
     session_id: str | None = None
     name: str | None = None
     address: str | None = None
+    digest: str | None = field(default=None, repr=False)
 
 
 class Reads:

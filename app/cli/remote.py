@@ -39,13 +39,40 @@ class Server:
             raise Failure(f"{URL} names a server, and {KEY} is not set: voxforge keys create makes one")
         return cls(url.rstrip("/"), key)
 
+    @classmethod
+    def required(cls) -> Server:
+        """The server that the environment names. Raises Failure if it names none."""
+        server = cls.named()
+        if server is None:
+            raise Failure(f"Set {URL} to the address of a running server, and {KEY} to a key of it")
+        return server
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that lets us in."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def ask(self, method: str, path: str, json: object = None) -> Any:
+        """The JSON that a request below `/api/v1` is answered. Raises Failure, also for what the server refuses."""
+        import httpx
+
+        where = f"{self.url}/api/v1{path}"
+        try:
+            return content(httpx.request(method, where, json=json, headers=self.authorization, timeout=30))
+        except httpx.TransportError as error:
+            raise self.unreachable(error) from None
+
+    def unreachable(self, error: httpx.TransportError) -> Failure:
+        """What to say when nobody answers."""
+        return Failure(f"{self.url} cannot be reached: {error}")
+
     def post(
         self, path: str, content: Iterable[bytes], headers: Mapping[str, str], params: Mapping[str, str]
     ) -> httpx.Response:
         """Send a request below `/api/v1`. Raises Failure when nobody answers."""
         import httpx
 
-        every = {"Authorization": f"Bearer {self.key}", **headers}
+        every = {**self.authorization, **headers}
         try:
             return httpx.post(
                 f"{self.url}/api/v1{path}",
@@ -55,7 +82,7 @@ class Server:
                 timeout=httpx.Timeout(30, read=_ANSWER_S),
             )
         except httpx.TransportError as error:
-            raise Failure(f"{self.url} cannot be reached: {error}") from None
+            raise self.unreachable(error) from None
 
 
 def refusal(response: httpx.Response) -> Failure:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.cli import contacts, doctor, documents, keys, server, users, workspaces
+from app.cli import calls, contacts, doctor, documents, keys, listen, server, trigger, users, workspaces
 from app.failure import sentence
 from schema.version import VERSION
 
@@ -54,6 +54,9 @@ def everything(
 for command in (server.up, server.serve, server.work, server.migrate, doctor.doctor, documents.openapi):
     commands.command()(command)
 commands.command("schema")(documents.print_schema)
+commands.command()(listen.listen)
+commands.command()(trigger.trigger)
+commands.add_typer(calls.commands, name="calls")
 commands.add_typer(contacts.commands, name="contacts")
 commands.add_typer(keys.commands, name="keys")
 commands.add_typer(workspaces.commands, name="workspaces")

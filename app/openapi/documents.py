@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.events import PATH as EVENTS
+from app.openapi import feed
 from app.openapi.components import Components
 from app.openapi.events import webhooks
 from app.openapi.facts import Facts
@@ -32,6 +34,7 @@ def document(settings: Settings, endpoints: Sequence[Endpoint] | None = None) ->
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         paths.setdefault(path_of(endpoint), {})[endpoint.route.method.lower()] = operations.of(endpoint)
+    paths.setdefault(EVENTS, {})["get"] = feed.operation()
     events = webhooks(settings, components, components.schemas["Call"])
     components.add("Error", ERROR)
     return {

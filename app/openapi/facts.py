@@ -134,6 +134,7 @@ _PARTS: Mapping[str, Mapping[str, Schema]] = {
         "since": {"description": "The first instant of what was missed: not in the future, and no older than the log."},
         "until": {"description": "The last, inclusive; now unless told."},
     },
+    "TriggerEventInput": {"event": {"description": "What happens; its data is made up."}},
     "TestWebhookEndpointInput": {"event": {"default": EventType.CALL_ENDED.value}},
 }
 _WHOLE: Mapping[str, Schema] = {

@@ -70,4 +70,5 @@ ROUTES = (
     Route("POST", "/webhooks/{id}/test", "TestWebhook", 201, location="/webhooks/deliveries"),
     Route("POST", "/webhooks/{id}/rotate-secret", "RotateWebhookSecret"),
     Route("POST", "/webhooks/{id}/recover", "RecoverDeliveries"),
+    Route("POST", "/events/trigger", "TriggerEvent"),
 )

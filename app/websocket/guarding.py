@@ -10,8 +10,8 @@ import structlog
 
 from schema.database import DATABASE_ERRORS
 from schema.errors import DomainError
-from schema.runtime import Runtime
-from schema.services.credentials import Held, refusals
+from schema.runtime import Runtime, Viewer
+from schema.services.credentials import refusals
 
 log = structlog.get_logger("voxforge.websocket")
 
@@ -25,13 +25,13 @@ class Guard:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._held: dict[End, Held] = {}
+        self._held: dict[End, Viewer] = {}
         self._looking: asyncio.Task[None] | None = None
 
     @contextmanager
-    def over(self, held: Held, end: End) -> Iterator[None]:
-        """While the block runs, `end` is called when those credentials are no longer good, with the reason."""
-        self._held[end] = held
+    def over(self, viewer: Viewer, end: End) -> Iterator[None]:
+        """While the block runs, `end` is called when what let them in is no longer good, with the reason."""
+        self._held[end] = viewer
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(), name="credentials of connections")
         try:
@@ -45,12 +45,17 @@ class Guard:
     async def _look(self) -> None:
         while True:
             await self._runtime.clock.sleep(LOOK_EVERY_S)
-            held = dict(self._held)
             try:
-                found = await refusals(self._runtime, list(held.values()))
+                await self._end_what_is_not_good()
             except DATABASE_ERRORS as error:
                 log.warning("credentials of connections could not be looked at", error=type(error).__name__)
-                continue
-            for end, refusal in zip(held, found, strict=True):
-                if refusal is not None and end in self._held:
-                    end(refusal)
+            except Exception:
+                # Ours to mend; but without another look no connection of the process would end with its key.
+                log.exception("credentials of connections could not be looked at")
+
+    async def _end_what_is_not_good(self) -> None:
+        held = dict(self._held)
+        found = await refusals(self._runtime, list(held.values()))
+        for end, refusal in zip(held, found, strict=True):
+            if refusal is not None and end in self._held:
+                end(refusal)

@@ -17,9 +17,10 @@ _RETRY_AFTER_S = 10
 
 
 class Places:
-    """Counts them."""
+    """Counts them; `of` is what they are called."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: str = "WebSocket connections") -> None:
+        self._of = of
         self._taken: Counter[str] = Counter()
 
     @contextmanager
@@ -27,7 +28,7 @@ class Places:
         """Take a place while the block runs. Raises RateLimited."""
         if self._taken[name] >= most:
             raise RateLimited(
-                f"Too many WebSocket connections are open: at most {most:,} {name.partition(':')[0]}",
+                f"Too many {self._of} are open: at most {most:,} {name.partition(':')[0]}",
                 retry_after_s=_RETRY_AFTER_S,
             )
         self._taken[name] += 1

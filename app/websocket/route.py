@@ -11,16 +11,14 @@ from starlette.websockets import WebSocket
 
 from app import session_cookie
 from app.addresses import client_of, rate_limit_key
-from app.auth import Authenticator, Caller, authorizations, bearer_token
+from app.auth import Authenticator, Caller, authorizations
 from app.graphql import PATH
 from app.rate_limit import RateLimiter
 from app.websocket.connection import PROTOCOL, Connection
 from app.websocket.guarding import Guard
 from app.websocket.places import OF_CALLER, OF_PROCESS, STRANGERS, STRANGERS_OF_ADDRESS, Places
 from schema.errors import Forbidden, Invalid
-from schema.rules.keys import digest
 from schema.runtime import Runtime, Viewer
-from schema.services.credentials import Held
 
 _DENIAL = "websocket.http.response"
 FOREIGN = "A WebSocket may be opened by programs, and by pages of this server: its Origin is another site's"
@@ -112,8 +110,7 @@ class _Visitor:
         viewer = await self._viewer(credentials)
         name = f"of an API key:{viewer.key_id}" if viewer.user_id is None else f"of a person:{viewer.user_id}"
         self._places.enter_context(self._at.places.one_of(name, OF_CALLER))
-        known_by = None if credentials.session is not None else digest(bearer_token(credentials.authorization))
-        self._places.enter_context(self._at.guard.over(Held(viewer, known_by), self.connection.end))
+        self._places.enter_context(self._at.guard.over(viewer, self.connection.end))
         self._credentials = credentials
 
     async def _viewer(self, credentials: _Credentials) -> Viewer:

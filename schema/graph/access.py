@@ -10,13 +10,13 @@ from strawberry.permission import BasePermission
 
 from schema.errors import Forbidden
 from schema.graph.context import Info
-from schema.rules.scopes import Access, Resource, allows
+from schema.rules.scopes import Access, Resource, allows, lacking
 from schema.runtime import Viewer
 
 
 @cache
 def _permission(resource: Resource, access: Access) -> type[BasePermission]:
-    lacks = f"lacks permission to {access.value} {resource.value}"
+    lacks = lacking(resource, access)
 
     class Permission(BasePermission):
         message = f"This API key {lacks}"

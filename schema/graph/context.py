@@ -34,6 +34,7 @@ class Context:
         self._viewer = viewer
         self.request_id = request_id
         self._unit: UnitOfWork | None = None
+        self.tells_all = False  # whether an answer like the one before it is news: of what happens, not of a state
         self.begin_answer(None)
 
     def begin_answer(self, values: int | None) -> None:

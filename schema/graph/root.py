@@ -24,6 +24,7 @@ from schema.graph.inputs import build
 from schema.graph.keys import KeyMutations, KeyQueries
 from schema.graph.phone_numbers import PhoneNumberMutations, PhoneNumberQueries
 from schema.graph.scalars import SCALARS
+from schema.graph.subscriptions import ListSubscriptions
 from schema.graph.users import UserMutations, UserQueries
 from schema.graph.webhooks import WebhookMutations, WebhookQueries
 
@@ -62,7 +63,7 @@ class Mutation(
 
 
 @strawberry.type
-class Subscription(CallSubscriptions):
+class Subscription(CallSubscriptions, ListSubscriptions):
     """Everything that can be watched."""
 
 

@@ -28,7 +28,7 @@ async def answers(
 ) -> AsyncGenerator[StreamedAnswer, None]:
     """Run an operation that has been checked. Each answer reads rows anew and may hold `values` values.
 
-    An answer like the one before it is not told again.
+    An answer like the one before it is not told again, unless it tells of another thing (`Context.tells_all`).
     """
     context.begin_answer(values)
     stream = await schema.stream(
@@ -41,7 +41,7 @@ async def answers(
     async with aclosing(stream):
         async for result in stream:
             assert isinstance(result, ExecutionResult | PreExecutionError)  # noqa: S101 (the schema has no @defer)
-            if result.errors or result.data != told:  # else what has changed was not asked for
+            if context.tells_all or result.errors or result.data != told:  # else what has changed was not asked for
                 yield StreamedAnswer(result.data, result.errors or (), _is_refusal(result))
             told = result.data
             context.begin_answer(values)

@@ -13,6 +13,7 @@ from schema.graph.scalars import DateTime
 from schema.rules.roles import UserRole, manages_users
 from schema.runtime import Viewer as Caller
 from schema.services import passwords, sessions, users
+from schema.services.acting import UNMANAGED
 from schema.tables import ApiKey
 from schema.tables import User as UserRow
 
@@ -40,7 +41,7 @@ class ManagesUsers(BasePermission):
         if viewer.user_id is None:
             raise Forbidden("An API key cannot see or manage users: sign in as an owner")
         if not manages_users(viewer.scopes):
-            raise Forbidden("Your role lacks permission to see or manage users")
+            raise Forbidden(UNMANAGED)
 
     def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:
         self.require(info.context.viewer)

@@ -96,6 +96,14 @@ class Recovery:
     recovered: int = strawberry.field(description="Deliveries that are sent because of it.")
 
 
+@strawberry.type(description="A made-up event that has happened.")
+class TriggeredEvent:
+    id: strawberry.ID = strawberry.field(description="The `webhook-id` of its deliveries.")
+    event: EventType
+    created_at: DateTime
+    deliveries: int = strawberry.field(description="Endpoints that it is sent to.")
+
+
 @strawberry.input
 class CreateWebhookEndpointInput:
     url: str
@@ -115,6 +123,11 @@ class UpdateWebhookEndpointInput:
 @strawberry.input
 class TestWebhookEndpointInput:
     event: Maybe[EventType]
+
+
+@strawberry.input
+class TriggerEventInput:
+    event: EventType
 
 
 @strawberry.input
@@ -233,6 +246,15 @@ class WebhookMutations:
         sent = given(input) if input else {}
         async with info.context.write() as tx:
             return await webhooks.test(tx, id, sent.get("event"))
+
+    @strawberry.mutation(
+        graphql_type=TriggeredEvent,
+        permission_classes=writes(Resource.WEBHOOKS),
+        description="Have a made-up event happen. Those who follow the workspace's events get it, and every endpoint "
+        "that wants such events is sent it, once.",
+    )
+    async def trigger_event(self, info: Info, input: TriggerEventInput) -> Any:
+        return await info.context.perform(webhooks.trigger, input.event)
 
     @strawberry.mutation(
         graphql_type=Delivery,

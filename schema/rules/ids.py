@@ -62,6 +62,11 @@ def first_id(at: datetime) -> str:
     return "c" + digits.rjust(24, "0")
 
 
+def made_at(id: str) -> datetime:
+    """When the row of that id was made, to the microsecond; `id` has the shape of one."""
+    return _EPOCH + timedelta(microseconds=int(id[1:12], 36))
+
+
 def id_stem(now: datetime) -> str:
     """What a statement that makes many rows makes their ids of: it appends eight digits that count them.
 

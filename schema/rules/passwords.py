@@ -9,6 +9,8 @@ from schema.errors import Invalid
 
 SHORTEST = 12
 LONGEST = 200
+LONGEST_TYPED = 4 * LONGEST
+"""Before `normal`, which makes at most four characters one: what is longer has too many afterwards, too."""
 
 COMMON = frozenset(
     """
@@ -29,17 +31,24 @@ COMMON = frozenset(
 100,000 most used passwords, what is counted, repeated or typed along the rows of a keyboard, and our own name."""
 
 
+def can_be_one(password: str) -> bool:
+    """Whether it is short enough to be anybody's password, asked before `normal`."""
+    return len(password) <= LONGEST_TYPED
+
+
 def normal(password: str) -> str:
-    """What is hashed: one form of each character, because keyboards do not agree on one (NIST SP 800-63B, 5.1.1.2)."""
+    """What is hashed: one form of each character, because keyboards do not agree on one (NIST SP 800-63B, 5.1.1.2).
+
+    Only of what `can_be_one`: it takes the square of the length, and no other thread runs meanwhile.
+    """
     return unicodedata.normalize("NFKC", password)
 
 
 def check_new(password: str, *, email: str, old: str) -> None:
     """Raises Invalid for a new password that is too short or too long, easy to guess, or no other than the old one."""
-    clean = normal(password)
-    if not SHORTEST <= len(clean) <= LONGEST:
+    if not can_be_one(password) or not SHORTEST <= len(clean := normal(password)) <= LONGEST:
         raise Invalid(f"newPassword must be between {SHORTEST} and {LONGEST} characters")
-    if clean == normal(old):
+    if can_be_one(old) and clean == normal(old):
         raise Invalid("newPassword must be another one than the current one")
     if clean.strip().casefold() == email.casefold():
         raise Invalid("newPassword must not be your e-mail address")

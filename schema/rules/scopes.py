@@ -49,6 +49,11 @@ def allows(scopes: Scopes | None, resource: Resource, access: Access) -> bool:
     return _REACH[_access(scopes, resource)] >= _REACH[access]
 
 
+def lacking(resource: Resource, access: Access) -> str:
+    """What is said of a key or a role that may not, after its name."""
+    return f"lacks permission to {access.value} {resource.value}"
+
+
 def beyond(scopes: Scopes | None, limit: Scopes | None) -> list[str]:
     """What of `scopes` reaches further than `limit` does, as `calls:write`: nobody grants what they do not have."""
     return [

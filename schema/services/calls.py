@@ -80,6 +80,7 @@ async def place(tx: Transaction, given: Mapping[str, Any]) -> Call:
         updated_at=tx.now,
     )
     tx.ring(QUEUE)
+    watching.changed(tx, row.id)
     return tx.add(row)
 
 

@@ -23,7 +23,7 @@ from schema.rules.campaigns import (
     next_dial_at,
 )
 from schema.runtime import Reads, Snapshot, Transaction
-from schema.services import agents, asking, calls, enrolment, phone_numbers, progress
+from schema.services import agents, asking, calls, enrolment, phone_numbers, progress, watching
 from schema.services.changes import apply
 from schema.services.gate import call_window, contact_window
 from schema.services.paging import Page, newest_first, page
@@ -88,7 +88,8 @@ async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> Campaign
     if {"contact_window", "call_days", "timezone"} & clean.keys():
         await asking.again(tx, id)
     is_other_policy = clean.get("retry_policy", row.retry_policy) != row.retry_policy
-    apply(row, _columns({**clean, "status": status}), tx.now)
+    if apply(row, _columns({**clean, "status": status}), tx.now):
+        watching.campaign_changed(tx, id)
     if is_over_now:
         await calls.cancel_queued(tx, id, _DROPPED[status])
     elif is_other_policy:

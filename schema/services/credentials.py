@@ -11,23 +11,14 @@ from sqlmodel import col
 
 from schema.errors import DomainError, Forbidden, Unauthenticated
 from schema.rules import keys as rules
-from schema.rules import sessions as session_rules
 from schema.rules.roles import UserRole, scopes_of
 from schema.rules.scopes import Scopes
 from schema.runtime import Runtime, Viewer
+from schema.services.acting import ENDED, is_good
 from schema.services.keys import BAD_KEY, WrongAddress
-from schema.services.sessions import ENDED
 from schema.tables import ApiKey, RetiredApiKey, Session, User
 
 CHANGED = "What these credentials may do has changed: connect again"
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What somebody was let in with: whom it showed, and the digest of the key's text; None for a session."""
-
-    viewer: Viewer
-    digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +27,32 @@ class _Key:
     allowed_ips: list[str] | None
 
 
-async def refusals(runtime: Runtime, held: Sequence[Held]) -> list[DomainError | None]:
-    """Why each is not good any more, None while it is: one query for all keys, one for all sessions.
+async def refusals(runtime: Runtime, viewers: Sequence[Viewer]) -> list[DomainError | None]:
+    """Why each is not let in any more, None while they are: one query for all keys, one for all sessions.
 
     Unauthenticated: revoked, expired, replaced or ended. Forbidden: it may not be used from there, or opens something
     else than it did, so that whoever watches with it is not shown what it no longer shows.
     """
-    keys = await _keys(runtime, sorted({one.digest for one in held if one.digest is not None}))
-    roles = await _roles(runtime, sorted({one.viewer.session_id for one in held if one.viewer.session_id is not None}))
-    return [_refuse_session(one.viewer, roles) if one.digest is None else _refuse_key(one, keys) for one in held]
+    keys = await _keys(runtime, _digests(viewers, of_people=False))
+    roles = await _roles(runtime, _digests(viewers, of_people=True))
+    return [_refuse_key(one, keys) if one.user_id is None else _refuse_session(one, roles) for one in viewers]
 
 
-def _refuse_key(held: Held, keys: Mapping[str, _Key]) -> DomainError | None:
-    key = keys.get(held.digest or "")
+def _digests(viewers: Sequence[Viewer], *, of_people: bool) -> list[str]:
+    return sorted({one.digest for one in viewers if one.digest and (one.user_id is not None) is of_people})
+
+
+def _refuse_key(viewer: Viewer, keys: Mapping[str, _Key]) -> DomainError | None:
+    key = keys.get(viewer.digest or "")
     if key is None:
         return Unauthenticated(BAD_KEY)
-    address = held.viewer.address
-    if not rules.may_be_used_from(ip_address(address) if address else None, key.allowed_ips):
+    if not rules.may_be_used_from(ip_address(viewer.address) if viewer.address else None, key.allowed_ips):
         return WrongAddress()
-    return None if key.scopes == held.viewer.scopes else Forbidden(CHANGED)
+    return None if key.scopes == viewer.scopes else Forbidden(CHANGED)
 
 
 def _refuse_session(viewer: Viewer, roles: Mapping[str, UserRole]) -> DomainError | None:
-    role = roles.get(viewer.session_id or "")
+    role = roles.get(viewer.digest or "")
     if role is None:
         return Unauthenticated(ENDED)
     return None if scopes_of(role) == viewer.scopes else Forbidden(CHANGED)
@@ -86,19 +80,17 @@ async def _keys(runtime: Runtime, digests: Sequence[str]) -> dict[str, _Key]:
     return {row.digest: _Key(row.scopes, row.allowed_ips) for row in await runtime.database.read(statement)}
 
 
-async def _roles(runtime: Runtime, ids: Sequence[str]) -> dict[str, UserRole]:
-    """The roles of those whose sessions are good."""
-    if not ids:
+async def _roles(runtime: Runtime, digests: Sequence[str]) -> dict[str, UserRole]:
+    """The roles of those whose sessions are good, by the digests of their tokens."""
+    if not digests:
         return {}
-    now = runtime.clock.now()
     statement = (
-        select(col(Session.id), col(User.role))
+        select(col(Session.digest), col(User.role))
         .join(User, col(User.id) == Session.user_id)
         .where(
-            col(Session.id).in_(ids),
-            col(Session.expires_at) > now,
-            col(Session.last_used_at) > session_rules.used_since(now),
+            col(Session.digest).in_(digests),
             col(User.must_change_password).is_(False),
+            *is_good(runtime.clock.now()),
         )
     )
-    return {row.id: row.role for row in await runtime.database.read(statement)}
+    return {row.digest: row.role for row in await runtime.database.read(statement)}

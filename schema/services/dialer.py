@@ -272,10 +272,11 @@ class _Tick:
                     self._looks.append(until)
                 case _:
                     progress.begin(enrolled)
-                    tx.add(self._new_call(runner, enrolled, contact))
+                    watching.changed(tx, tx.add(self._new_call(runner, enrolled, contact)).id)
                     made += 1
         if made:
             tx.ring(calls.QUEUE)
+            watching.campaign_changed(tx, campaign.id)
             self._room -= made
         await tx.flush()
         return made

@@ -20,7 +20,7 @@ from schema.rules.contacts import CONTACT
 from schema.rules.ids import id_stem
 from schema.rules.plans import Counted
 from schema.runtime import Reads, Transaction, missing
-from schema.services import contacts, limits
+from schema.services import contacts, limits, watching
 from schema.services.bulk import Listed, Write, aside, insert_missing, note_growth
 from schema.tables import Campaign, CampaignContact, Contact
 
@@ -202,6 +202,7 @@ async def _add(tx: Transaction, row: Campaign, people: Chosen) -> int:
     if added:
         await _close_gaps(tx, row, added)
         row.calls_total += added
+        watching.campaign_changed(tx, row.id)
         tx.wake()
     return added
 

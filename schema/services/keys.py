@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, bindparam, delete, or_, select, union_all
@@ -17,9 +18,9 @@ from schema.rules.addresses import Address
 from schema.rules.audit import Action
 from schema.rules.fields import camel
 from schema.rules.instants import format_instant
-from schema.rules.scopes import Scopes, beyond
+from schema.rules.scopes import Access, Resource, Scopes, allows, beyond, lacking
 from schema.runtime import Reads, Runtime, Transaction, Viewer, missing
-from schema.services import audit
+from schema.services import acting, audit
 from schema.services.paging import newest_first
 from schema.tables import ApiKey, RetiredApiKey, Workspace
 
@@ -84,7 +85,7 @@ async def create(tx: Transaction, given: Mapping[str, Any]) -> tuple[ApiKey, str
     """
     clean = rules.KEY.new(given)
     _check_expiry(tx, clean)
-    maker = _acting(tx, await _lock(tx))
+    _, maker = await _lock(tx)
     key = rules.new_key()
     row = ApiKey(id=tx.new_id(), workspace_id=tx.workspace_id, created_at=tx.now, **_known_by(key), **clean)
     _check_reach(maker, row)
@@ -156,15 +157,21 @@ async def authenticate(runtime: Runtime, presented: str, address: Address | None
     """
     if not rules.is_well_formed(presented):
         raise Unauthenticated(BAD_KEY)
-    now = runtime.clock.now()
-    rows = await runtime.database.read(_PRESENTED, {"digest": rules.digest(presented), "now": now})
+    now, digest = runtime.clock.now(), rules.digest(presented)
+    rows = await runtime.database.read(_PRESENTED, {"digest": digest, "now": now})
     if not rows:
         raise Unauthenticated(BAD_KEY)
     row = rows[0]
     if not rules.may_be_used_from(address, row.allowed_ips):
         raise WrongAddress
     viewer = Viewer(
-        row.workspace_id, row.plan, row.id, row.scopes, name=row.name, address=str(address) if address else None
+        row.workspace_id,
+        row.plan,
+        row.id,
+        row.scopes,
+        name=row.name,
+        address=str(address) if address else None,
+        digest=digest,
     )
     if row.last_used_at is None or now - row.last_used_at >= TOUCH_EVERY:
         await _touch(runtime, viewer, row.id)
@@ -185,31 +192,59 @@ async def _touch(runtime: Runtime, viewer: Viewer, id: str) -> None:
         )
 
 
+async def check_acting(tx: Transaction, resource: Resource) -> None:
+    """Whoever acts, key or person, is locked, still let in, and may still write the resource.
+
+    Raises Unauthenticated, Forbidden.
+    """
+    await _lock(tx, writing=resource)
+
+
 async def _locked(tx: Transaction, id: str) -> tuple[ApiKey, Reach | None]:
-    """The key with that id, and the reach of the one that acts, if a key does. Raises NotFound, Unauthenticated."""
-    rows = await _lock(tx, id)
-    maker = _acting(tx, rows)
+    """The key with that id, and the reach of the one that acts, if a key does. Raises NotFound, and as `_lock`."""
+    rows, maker = await _lock(tx, id)
     if id not in rows:
         raise missing(ApiKey, id)
     return rows[id], maker
 
 
-async def _lock(tx: Transaction, *ids: str) -> dict[str, ApiKey]:
-    """Those keys and the one that acts, locked in one order, so that nobody waits in a circle."""
-    acting = [tx.viewer.key_id] if tx.viewer is not None and tx.viewer.key_id is not None else []
-    if not ids and not acting:
-        return {}
-    statement = tx.select(ApiKey).where(col(ApiKey.id).in_({*ids, *acting})).order_by(col(ApiKey.id))
-    return {row.id: row for row in await tx.all(statement.with_for_update(key_share=True))}
+async def _lock(
+    tx: Transaction, *ids: str, writing: Resource = Resource.API_KEYS
+) -> tuple[dict[str, ApiKey], Reach | None]:
+    """Those keys, locked in one order, so that nobody waits in a circle, and the reach of the one that acts.
+
+    Whoever acts, a person too, is looked at again: what has lost its rights while its request was under way leaves
+    nothing behind. Raises Unauthenticated, Forbidden.
+    """
+    scopes = await acting.person(tx)
+    if scopes is not None and not allows(scopes, writing, Access.WRITE):
+        raise Forbidden(f"Your role {lacking(writing, Access.WRITE)}")
+    own = tx.viewer.key_id if tx.viewer is not None else None
+    wanted = {*ids} if own is None else {*ids, own}
+    if not wanted:
+        return {}, None
+    statement = tx.select(ApiKey).where(col(ApiKey.id).in_(wanted)).order_by(col(ApiKey.id))
+    rows = {row.id: row for row in await tx.all(statement.with_for_update(key_share=True))}
+    return rows, await _reach(tx, tx.viewer, rows.get(own), writing) if tx.viewer and own is not None else None
 
 
-def _acting(tx: Transaction, rows: Mapping[str, ApiKey]) -> Reach | None:
-    """The reach of the key that acts; one that was revoked while its request was under way leaves nothing behind."""
-    if tx.viewer is None or tx.viewer.key_id is None:
-        return None
-    row = rows.get(tx.viewer.key_id)
-    if row is None or row.revoked_at is not None:
+async def _reach(tx: Transaction, viewer: Viewer, row: ApiKey | None, writing: Resource) -> Reach:
+    """The reach of the key that acts, which is locked, if it is still what let the request in, and for that."""
+    tx.read_clock()
+    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= tx.now):
         raise Unauthenticated(BAD_KEY)
+    if row.digest != viewer.digest:
+        retired = tx.select(RetiredApiKey).where(
+            col(RetiredApiKey.api_key_id) == row.id,
+            col(RetiredApiKey.digest) == viewer.digest,
+            col(RetiredApiKey.good_until) > tx.now,
+        )
+        if await tx.first(retired) is None:
+            raise Unauthenticated(BAD_KEY)
+    if not rules.may_be_used_from(ip_address(viewer.address) if viewer.address else None, row.allowed_ips):
+        raise WrongAddress
+    if not allows(row.scopes, writing, Access.WRITE):
+        raise Forbidden(f"This API key {lacking(writing, Access.WRITE)}")
     return Reach(row.scopes, row.allowed_ips, row.expires_at)
 
 

@@ -25,10 +25,13 @@ T = TypeVar("T")
 AT_ONCE = 2
 MOST_WAITING = 40
 """Of more than so many that wait the next is refused: its turn would not come within some seconds."""
+MOST_MADE = 6
+"""Of these, one-time passwords: whoever makes accounts as fast as they may leaves the others room to sign in."""
 
 _hasher = PasswordHasher()  # argon2id, RFC 9106's second recommended option
 _threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="passwords")
 _waiting = 0
+_making = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,17 @@ class OneTimePassword:
 
 async def new_one_time() -> OneTimePassword:
     """A one-time password. Raises RateLimited."""
-    text = rules.new_one_time()
-    return OneTimePassword(text, await hashed(text))
+    global _making  # noqa: PLW0603 (as below)
+    if _making >= MOST_MADE:
+        raise RateLimited(
+            "Too many one-time passwords are being made right now: try again in a second", retry_after_s=1
+        )
+    _making += 1
+    try:
+        text = rules.new_one_time()
+        return OneTimePassword(text, await hashed(text))
+    finally:
+        _making -= 1
 
 
 async def hashed(password: str) -> str:
@@ -51,7 +63,12 @@ async def hashed(password: str) -> str:
 
 
 async def is_right(kept: str | None, password: str) -> bool:
-    """Whether it is the password of the hash `kept`; None (there is nobody) takes as long. Raises RateLimited."""
+    """Whether it is the password of the hash `kept`; None (there is nobody) takes as long. Raises RateLimited.
+
+    What is too long to be anybody's is wrong at once, whoever is asked about.
+    """
+    if not rules.can_be_one(password):
+        return False
     against = kept if kept is not None else _nobody()
     return await _run(lambda: _verify(against, rules.normal(password))) and kept is not None
 

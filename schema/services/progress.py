@@ -12,6 +12,7 @@ from sqlmodel import col
 from schema.rules.calls import CallStatus, EndReason, WaitReason
 from schema.rules.campaigns import OPEN, CampaignContactStatus, CampaignStatus, next_attempt_at
 from schema.runtime import Transaction
+from schema.services import watching
 from schema.tables import Call, Campaign, CampaignContact
 
 
@@ -29,6 +30,7 @@ async def calls_over(tx: Transaction, calls: Sequence[Call]) -> None:
         if call.started_at is None:
             call.contact_attempt = None
     campaign = await tx.lock(Campaign, calls[0].campaign_id)
+    watching.campaign_changed(tx, campaign.id)
     calling = tx.select(CampaignContact).where(
         col(CampaignContact.campaign_id) == campaign.id,
         col(CampaignContact.contact_id).in_(of_contacts),
@@ -127,6 +129,7 @@ def finish(tx: Transaction, campaign: Campaign, contact: CampaignContact, reason
 
 def _count(tx: Transaction, campaign: Campaign, finished: int) -> None:
     campaign.calls_completed += finished
+    watching.campaign_changed(tx, campaign.id)
     if campaign.status in OPEN and campaign.calls_completed >= campaign.calls_total:
         campaign.status = CampaignStatus.COMPLETED
         campaign.updated_at = tx.now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.sql import Executable
@@ -16,11 +16,11 @@ from schema.rules.audit import Action
 from schema.rules.plans import Plan
 from schema.rules.roles import UserRole, scopes_of
 from schema.runtime import Reads, Runtime, Transaction, Viewer, missing
-from schema.services import audit, passwords, users
+from schema.services import acting, audit, passwords, users
+from schema.services.acting import ENDED
 from schema.tables import Session, User, Workspace
 
 WRONG = "Wrong e-mail address or password"
-ENDED = "Your session has ended: sign in again"
 
 
 class WrongPassword(Invalid):
@@ -32,6 +32,7 @@ class SignedIn:
     """Somebody who is signed in, and where."""
 
     session_id: str
+    digest: str = field(repr=False)
     user_id: str
     email: str
     role: UserRole
@@ -52,6 +53,7 @@ class SignedIn:
             session_id=self.session_id,
             name=self.email,
             address=self.address,
+            digest=self.digest,
         )
 
 
@@ -96,6 +98,7 @@ async def _begin(tx: Transaction, found: User, better: str | None, *, token: str
     audit.note(tx, Action.USER_SIGNED_IN, user.id, user.email)
     return SignedIn(
         row.id,
+        row.digest,
         user.id,
         user.email,
         user.role,
@@ -111,7 +114,7 @@ async def _prune(tx: Transaction, user_id: str) -> None:
     """Forget this person's sessions that are over, and all but the latest used; the person's row is locked."""
     kept = await tx.all(
         tx.select(Session)
-        .where(col(Session.user_id) == user_id, *_is_good(tx))
+        .where(col(Session.user_id) == user_id, *acting.is_good(tx.now))
         .order_by(col(Session.last_used_at).desc(), col(Session.id).desc())
         .limit(rules.MOST - 1)
     )
@@ -126,6 +129,7 @@ async def authenticate(runtime: Runtime, token: str, *, address: str | None = No
     statement: Executable = (
         select(
             col(Session.id),
+            col(Session.digest),
             col(Session.last_used_at),
             col(User.id).label("user_id"),
             col(User.email),
@@ -137,7 +141,7 @@ async def authenticate(runtime: Runtime, token: str, *, address: str | None = No
         )
         .join(User, col(User.id) == Session.user_id)
         .join(Workspace, col(Workspace.id) == User.workspace_id)
-        .where(col(Session.digest) == rules.digest(token), *_is_good(reads))
+        .where(col(Session.digest) == rules.digest(token), *acting.is_good(reads.now))
     )
     rows = await runtime.database.read(statement)
     if not rows:
@@ -145,6 +149,7 @@ async def authenticate(runtime: Runtime, token: str, *, address: str | None = No
     row = rows[0]
     signed_in = SignedIn(
         row.id,
+        row.digest,
         row.user_id,
         row.email,
         row.role,
@@ -163,7 +168,12 @@ async def sign_out(runtime: Runtime, token: str) -> None:
     """End the session with that token; that there is none is no error."""
     with suppress(Unauthenticated):
         signed_in = await authenticate(runtime, token)
-        await runtime.perform(signed_in.viewer, _end, col(Session.id) == signed_in.session_id)
+        await runtime.perform(signed_in.viewer, _leave, signed_in.session_id)
+
+
+async def _leave(tx: Transaction, session_id: str) -> None:
+    await acting.lock(tx)
+    await _end(tx, col(Session.id) == session_id)
 
 
 async def change_password(runtime: Runtime, signed_in: SignedIn, current: str, new: str) -> tuple[SignedIn, str]:
@@ -177,7 +187,7 @@ async def change_password(runtime: Runtime, signed_in: SignedIn, current: str, n
         raise WrongPassword("currentPassword is wrong")
     hashed, token = await passwords.hashed(new), rules.new_token()
     await runtime.perform(signed_in.viewer, _change, signed_in, user.password_hash, hashed, token)
-    return replace(signed_in, must_change_password=False), token
+    return replace(signed_in, must_change_password=False, digest=rules.digest(token)), token
 
 
 async def _change(tx: Transaction, signed_in: SignedIn, verified: str, hashed: str, token: str) -> None:
@@ -197,20 +207,22 @@ async def mine(tx: Reads) -> list[Session]:
     """The viewer's sessions, the latest used first."""
     return await tx.all(
         tx.select(Session)
-        .where(_is_mine(tx), *_is_good(tx))
+        .where(_is_mine(tx), *acting.is_good(tx.now))
         .order_by(col(Session.last_used_at).desc(), col(Session.id).desc())
     )
 
 
 async def end(tx: Transaction, id: str) -> None:
-    """End one of the viewer's own sessions, this one too. Raises NotFound, also for somebody else's."""
+    """End one of the viewer's own sessions, this one too. Raises Unauthenticated, NotFound, also for another's."""
+    await acting.person(tx)
     if await tx.first(tx.select(Session).where(_is_mine(tx), col(Session.id) == id)) is None:
         raise missing(Session, id)
     await _end(tx, col(Session.id) == id)
 
 
 async def end_others(tx: Transaction) -> int:
-    """End all of the viewer's sessions but this one; how many there were."""
+    """End all of the viewer's sessions but this one; how many there were. Raises Unauthenticated."""
+    await acting.person(tx)
     others = [row.id for row in await mine(tx) if tx.viewer is None or row.id != tx.viewer.session_id]
     await _end(tx, col(Session.id).in_(others))
     return len(others)
@@ -241,11 +253,6 @@ async def _still_has(tx: Transaction, user_id: str, verified: str) -> User | Non
         .where(col(User.id) == user_id, col(User.password_hash) == verified)
         .with_for_update(key_share=True)
     )
-
-
-def _is_good(tx: Reads) -> tuple[ColumnElement[bool], ...]:
-    """Neither expired nor idle for too long."""
-    return col(Session.expires_at) > tx.now, col(Session.last_used_at) > rules.used_since(tx.now)
 
 
 def _is_mine(tx: Reads) -> ColumnElement[bool]:

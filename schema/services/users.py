@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -10,8 +10,8 @@ from schema.errors import Invalid
 from schema.rules.audit import Action
 from schema.rules.fields import choice, email
 from schema.rules.roles import UserRole
-from schema.runtime import Reads, Transaction
-from schema.services import audit
+from schema.runtime import Reads, Transaction, missing
+from schema.services import acting, audit
 from schema.services.passwords import OneTimePassword
 from schema.tables import Session, User
 
@@ -24,7 +24,12 @@ def spelled(address: str) -> str:
 
 
 async def create(tx: Transaction, *, address: str, role: str, password: OneTimePassword) -> User:
-    """A person who signs in with that password and then chooses another. Raises Invalid."""
+    """A person who signs in with that password and then chooses another.
+
+    Raises Invalid, and as all that changes people Unauthenticated and Forbidden, when the owner who acts is none now.
+    """
+    await acting.lock(tx)
+    await acting.manager(tx)
     row = User(
         id=tx.new_id(),
         workspace_id=tx.workspace_id,
@@ -67,7 +72,7 @@ async def find_by_email(tx: Reads, address: str) -> User | None:
 async def set_role(tx: Transaction, id: str, role: str) -> User:
     """Make somebody an owner or a member, from their next request on. Raises NotFound, Invalid for the last owner."""
     wanted = UserRole(choice(UserRole)(role, "role"))
-    row = await _locked(tx, id, stays_owner=wanted is UserRole.OWNER)
+    row = await _locked_of_owners(tx, id, stays_owner=wanted is UserRole.OWNER)
     if row.role is not wanted:
         audit.note(tx, Action.USER_UPDATED, row.id, row.email, {"role": (row.role.value, wanted.value)})
         row.role = wanted
@@ -76,7 +81,7 @@ async def set_role(tx: Transaction, id: str, role: str) -> User:
 
 async def remove(tx: Transaction, id: str) -> User:
     """Remove somebody, who is signed out everywhere at once. Raises NotFound, Invalid for the last owner."""
-    row = await _locked(tx, id, stays_owner=False)
+    row = await _locked_of_owners(tx, id, stays_owner=False)
     await _sign_out(tx, row)
     await tx.execute(delete(User).where(col(User.id) == row.id).execution_options(synchronize_session=False))
     audit.note(tx, Action.USER_REMOVED, row.id, row.email, {"role": (row.role.value, None)})
@@ -85,7 +90,7 @@ async def remove(tx: Transaction, id: str) -> User:
 
 async def reset_password(tx: Transaction, id: str, password: OneTimePassword) -> User:
     """Have somebody sign in with that password and choose another; they are signed out everywhere. Raises NotFound."""
-    row = await tx.lock(User, id)
+    row, _ = await _locked(tx, id, of_owners=False)
     row.password_hash = password.hash
     row.must_change_password = True
     await _sign_out(tx, row)
@@ -93,16 +98,29 @@ async def reset_password(tx: Transaction, id: str, password: OneTimePassword) ->
     return row
 
 
-async def _locked(tx: Transaction, id: str, *, stays_owner: bool) -> User:
+async def _locked_of_owners(tx: Transaction, id: str, *, stays_owner: bool) -> User:
     """The person, while nobody else changes who the owners are. Raises Invalid if no owner would be left."""
-    # Each locks all the owners, in one order: of two requests the second sees what the first left.
-    owners = await tx.all(
-        tx.select(User).where(col(User.role) == UserRole.OWNER).order_by(col(User.id)).with_for_update()
-    )
-    row = await tx.lock(User, id)
-    if not stays_owner and [owner.id for owner in owners] == [row.id]:
+    row, everybody = await _locked(tx, id, of_owners=True)
+    if not stays_owner and [each.id for each in everybody if each.role is UserRole.OWNER] == [row.id]:
         raise Invalid(LAST_OWNER)
     return row
+
+
+async def _locked(tx: Transaction, id: str, *, of_owners: bool) -> tuple[User, list[User]]:
+    """The person, and all who are locked: they, whoever acts, and the owners if it is about who they are.
+
+    Of two requests the second sees what the first left; all lock in one order, so that nobody waits in a circle.
+    Raises Unauthenticated, Forbidden, NotFound.
+    """
+    which: ColumnElement[bool] = col(User.id).in_({id, tx.viewer.user_id or id} if tx.viewer else {id})
+    if of_owners:
+        which = or_(which, col(User.role) == UserRole.OWNER)
+    rows = await tx.all(tx.select(User).where(which).order_by(col(User.id)).with_for_update(key_share=True))
+    await acting.manager(tx)
+    for row in rows:
+        if row.id == id:
+            return row, rows
+    raise missing(User, id)
 
 
 async def _sign_out(tx: Transaction, row: User) -> None:

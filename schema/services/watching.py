@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,15 +16,17 @@ import structlog
 from sqlalchemy import select
 from sqlmodel import col
 
-from schema.bell import Bell
 from schema.database import DATABASE_ERRORS
 from schema.rules.calls import CallPhase
 from schema.runtime import Runtime, Transaction, Viewer
+from schema.services.hearing import hearing
 from schema.tables import Call
 
 log = structlog.get_logger("voxforge.watching")
 
 TOPIC = "call:"
+CAMPAIGN = "campaign:"
+DELIVERIES = "deliveries:"
 LOOK_EVERY_S = 5.0
 _TOGETHER = 1_000
 _UNSEEN = {"due_at", "version", "dial_at", "hangup_requested"}
@@ -35,6 +37,17 @@ def changed(tx: Transaction, *ids: str) -> None:
     """Those calls are not what they were, once `tx` is committed."""
     for id in ids:
         tx.ring(TOPIC + id)
+
+
+def campaign_changed(tx: Transaction, id: str) -> None:
+    """So is that campaign."""
+    tx.ring(CAMPAIGN + id)
+
+
+def deliveries_changed(tx: Transaction, *endpoint_ids: str) -> None:
+    """So are deliveries to those endpoints."""
+    for id in endpoint_ids:
+        tx.ring(DELIVERIES + id)
 
 
 async def states(runtime: Runtime, viewer: Viewer, id: str) -> AsyncGenerator[Call, None]:
@@ -57,45 +70,34 @@ async def states(runtime: Runtime, viewer: Viewer, id: str) -> AsyncGenerator[Ca
 
 
 class _Watcher:
-    def __init__(self) -> None:
-        self.news = asyncio.Event()
+    def __init__(self, news: asyncio.Event) -> None:
+        self.news = news
         self.stamp: tuple[Any, ...] | None = None
 
 
 class _Lookout:
     """Who watches which call, on one event loop."""
 
-    def __init__(self, bell: Bell) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self) -> None:
         self._watchers: dict[str, set[_Watcher]] = {}
         self._looking: asyncio.Task[None] | None = None
-        bell.listen(self._heard)
 
     @contextmanager
     def watching(self, runtime: Runtime, id: str) -> Iterator[_Watcher]:
-        watcher = _Watcher()
-        self._watchers.setdefault(id, set()).add(watcher)
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look(runtime), name="calls that are watched")
-        try:
-            yield watcher
-        finally:
-            self._watchers[id].discard(watcher)
-            if not self._watchers[id]:
-                del self._watchers[id]
-            if not self._watchers:
-                self._looking.cancel()
-                self._looking = None
-
-    def _heard(self, topic: str) -> None:
-        """On whatever thread rings."""
-        if topic.startswith(TOPIC) and topic.removeprefix(TOPIC) in self._watchers:
-            with suppress(RuntimeError):  # the loop has been closed
-                self._loop.call_soon_threadsafe(self._tell, topic.removeprefix(TOPIC))
-
-    def _tell(self, id: str) -> None:
-        for watcher in self._watchers.get(id, ()):
-            watcher.news.set()
+        with hearing(runtime, TOPIC + id) as hearer:
+            watcher = _Watcher(hearer.news)
+            self._watchers.setdefault(id, set()).add(watcher)
+            if self._looking is None:
+                self._looking = asyncio.create_task(self._look(runtime), name="calls that are watched")
+            try:
+                yield watcher
+            finally:
+                self._watchers[id].discard(watcher)
+                if not self._watchers[id]:
+                    del self._watchers[id]
+                if not self._watchers:
+                    self._looking.cancel()
+                    self._looking = None
 
     async def _look(self, runtime: Runtime) -> None:
         while True:
@@ -120,7 +122,7 @@ _lookouts: WeakKeyDictionary[Runtime, _Lookout] = WeakKeyDictionary()
 
 def _lookout_of(runtime: Runtime) -> _Lookout:
     if runtime not in _lookouts:
-        _lookouts[runtime] = _Lookout(runtime.bell)
+        _lookouts[runtime] = _Lookout()
     return _lookouts[runtime]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import col
@@ -14,6 +15,7 @@ from schema.rules.calls import CallStatus, EndReason
 from schema.rules.endpoints import DEFAULT_OVERLAP_S, endpoint, overlap, retire
 from schema.rules.fields import Shape, camel
 from schema.rules.plans import Counted
+from schema.rules.scopes import Resource
 from schema.rules.webhooks import (
     AttemptTrigger,
     CallFacts,
@@ -29,8 +31,9 @@ from schema.rules.webhooks import (
     transcript_ready,
 )
 from schema.runtime import Reads, Transaction
-from schema.services import audit, failing, limits
+from schema.services import audit, events, failing, limits, watching
 from schema.services.changes import apply
+from schema.services.keys import check_acting
 from schema.services.paging import Page, newest_first, page
 from schema.tables import Call, Delivery, Event, WebhookEndpoint
 
@@ -51,9 +54,10 @@ async def get(tx: Reads, id: str) -> WebhookEndpoint:
 async def create(tx: Transaction, given: Mapping[str, Any]) -> WebhookEndpoint:
     """A new endpoint with a secret of its own.
 
-    Raises LimitReached, and Invalid, also for an address that is not public HTTPS (W6).
+    Raises LimitReached, Invalid, also for an address that is not public HTTPS (W6), and as `check_acting`.
     """
     clean = _shape(tx).new(given)
+    await check_acting(tx, Resource.WEBHOOKS)  # who sees the secret
     await limits.take_room(tx, Counted.WEBHOOK_ENDPOINTS)
     row = tx.add(
         WebhookEndpoint(
@@ -71,10 +75,11 @@ async def create(tx: Transaction, given: Mapping[str, Any]) -> WebhookEndpoint:
 
 
 async def update(tx: Transaction, id: str, given: Mapping[str, Any]) -> WebhookEndpoint:
-    """Change the fields given; pending deliveries obey at once (W8). Raises NotFound, Invalid.
+    """Change the fields given; pending deliveries obey at once (W8). Raises NotFound, Invalid, and as `check_acting`.
 
     Switching it on again forgets that it failed; what it missed meanwhile is sent by `recovery.recover`.
     """
+    await check_acting(tx, Resource.WEBHOOKS)  # who says where everything goes
     row = await tx.lock(WebhookEndpoint, id)
     before = {name: getattr(row, name) for name in _AUDITED}
     if not apply(row, _shape(tx).changes(given), tx.now):
@@ -100,7 +105,8 @@ async def delete(tx: Transaction, id: str) -> str:
 
 
 async def rotate_secret(tx: Transaction, id: str, *, overlap_seconds: int | None = None) -> WebhookEndpoint:
-    """A new secret; the old one stays good for the overlap (W3). Raises NotFound, Invalid."""
+    """A new secret; the old one stays good for the overlap (W3). Raises NotFound, Invalid, and as `check_acting`."""
+    await check_acting(tx, Resource.WEBHOOKS)
     row = await tx.lock(WebhookEndpoint, id)
     until = tx.now + overlap(DEFAULT_OVERLAP_S if overlap_seconds is None else overlap_seconds)
     row.previous_secrets = retire(row.secret, until, row.previous_secrets, tx.now)
@@ -116,9 +122,29 @@ async def test(tx: Transaction, id: str, event: str | None = None) -> Delivery:
     if not row.is_active:
         raise Invalid(f"Webhook endpoint with id {id} is not active")
     kind = parse_events([event], "event")[0] if event is not None else EventType.CALL_ENDED
-    happened = tx.add(Event(**_happened(tx, kind, sample_data(kind), call_id=None)))
-    await tx.flush()  # the delivery refers to it
+    happened = await _made_up(tx, kind)
     return _deliver(tx, happened.id, kind, row.id, AttemptTrigger.TEST)
+
+
+@dataclass(frozen=True, slots=True)
+class TriggeredEvent:
+    """A made-up event, and how many endpoints it is sent to."""
+
+    id: str
+    event: EventType
+    created_at: datetime
+    deliveries: int
+
+
+async def trigger(tx: Transaction, event: str) -> TriggeredEvent:
+    """Have a made-up event happen: those who follow the feed get it, and every endpoint that wants it, once.
+
+    As `test` does for one endpoint, wanted or not. Raises Invalid.
+    """
+    (kind,) = parse_events([event], "event")
+    happened = await _made_up(tx, kind)
+    sent = [_deliver(tx, happened.id, kind, id, AttemptTrigger.TEST) for id in await _subscribed(tx, kind)]
+    return TriggeredEvent(happened.id, kind, happened.created_at, len(sent))
 
 
 async def emit_started(tx: Transaction, call: Call) -> None:
@@ -158,6 +184,8 @@ def _facts(call: Call) -> CallFacts:
 async def _emit(tx: Transaction, event: EventType, calls: Sequence[tuple[Call, Mapping[str, Any]]]) -> None:
     """Render each body once (W1) and give every subscribed endpoint a delivery, in the caller's transaction.
 
+    The event is kept for the feed (`events`), also where nobody is subscribed.
+
     Once for each call and type (W2): a worker that takes over after a crash may say it again, and nothing happens.
     """
     happened = [_happened(tx, event, data, call_id=call.id) for call, data in calls]
@@ -170,10 +198,23 @@ async def _emit(tx: Transaction, event: EventType, calls: Sequence[tuple[Call, M
         new = [one for one in happened if one["id"] in ids]
     if not new:
         return
-    for row in await tx.all(tx.select(WebhookEndpoint).where(col(WebhookEndpoint.is_active).is_(True))):
-        if event.value in row.events:
-            for one in new:
-                _deliver(tx, one["id"], event, row.id, AttemptTrigger.AUTOMATIC)
+    events.ring(tx)
+    for id in await _subscribed(tx, event):
+        for one in new:
+            _deliver(tx, one["id"], event, id, AttemptTrigger.AUTOMATIC)
+
+
+async def _made_up(tx: Transaction, event: EventType) -> Event:
+    happened = tx.add(Event(**_happened(tx, event, sample_data(event), call_id=None)))
+    await tx.flush()  # deliveries refer to it
+    events.ring(tx)
+    return happened
+
+
+async def _subscribed(tx: Transaction, event: EventType) -> list[str]:
+    """The endpoints that want it."""
+    active = tx.select(WebhookEndpoint).where(col(WebhookEndpoint.is_active).is_(True))
+    return [row.id for row in await tx.all(active) if event.value in row.events]
 
 
 def _happened(tx: Transaction, event: EventType, data: Mapping[str, Any], *, call_id: str | None) -> dict[str, Any]:
@@ -190,6 +231,7 @@ def _happened(tx: Transaction, event: EventType, data: Mapping[str, Any], *, cal
 
 def _deliver(tx: Transaction, event_id: str, event: EventType, endpoint_id: str, trigger: AttemptTrigger) -> Delivery:
     tx.ring(QUEUE)
+    watching.deliveries_changed(tx, endpoint_id)
     return tx.add(
         Delivery(
             id=tx.new_id(),

@@ -49,9 +49,10 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp, **config: Any) -> AsyncIterator[int]:
-    """Serve the application with uvicorn on a port of the loopback address, which is yielded."""
+    """Serve the application with uvicorn on a port of the loopback address, `port` or a free one, which is yielded."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", config.get("port", 0)))
     server = _Server(
         uvicorn.Config(app, log_config=None, lifespan="off", proxy_headers=False, access_log=False, **config)
     )

@@ -9,6 +9,7 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 from starlette.applications import Starlette
 
+from app.events import PATH as FEED
 from app.openapi import openapi_route
 from app.openapi.components import Components, DescriptionError, nullable, present
 from app.rest.adapter import compile_endpoints
@@ -52,15 +53,15 @@ def test_no_component_is_described_for_nobody() -> None:
 def test_it_describes_the_routes_and_no_others() -> None:
     described = {(method, path) for method, path, _ in DESCRIPTION.operations()}
 
-    assert described == {(route.method, PREFIX + route.path) for route in ROUTES}
-    assert len(described) == len(ROUTES)
+    assert described == {(route.method, PREFIX + route.path) for route in ROUTES} | {("GET", FEED)}
+    assert len(described) == len(ROUTES) + 1
 
 
 def test_every_operation_is_named_once_and_tagged_with_the_first_part_of_its_path() -> None:
     names = [operation["operationId"] for _, _, operation in DESCRIPTION.operations()]
 
     assert len(set(names)) == len(names)
-    assert {route.operation for route in ROUTES} == set(names)
+    assert {route.operation for route in ROUTES} | {"FollowEvents"} == set(names)
     for _, path, operation in DESCRIPTION.operations():
         assert operation["tags"] == [path.split("/")[3]]
         assert operation["summary"]
@@ -83,6 +84,17 @@ def test_nothing_of_graphql_shows() -> None:
     assert "graphql" not in text.lower()
     assert "IN_PROGRESS" not in text
     assert "Answers the id" not in text
+
+
+def test_the_feed_of_events_is_a_stream() -> None:
+    feed = DESCRIPTION.operation("GET", FEED)
+
+    assert feed["responses"]["200"]["content"] == {"text/event-stream": {"schema": {"type": "string"}}}
+    assert [(each["in"], each["name"]) for each in feed["parameters"]] == [
+        ("query", "events"),
+        ("header", "Last-Event-ID"),
+    ]
+    assert set(feed["responses"]) == {"200", "400", "401", "403", "429", "500"}
 
 
 # --- webhooks ---

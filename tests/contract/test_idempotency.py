@@ -62,6 +62,7 @@ async def bodies(api: Api) -> dict[str, tuple[str, Any]]:
         "CreateWebhook": ("/webhooks", {"url": "https://hooks.example.com/x", "description": "whsec"}),
         "TestWebhook": (f"/webhooks/{hook.id}/test", {"event": "call.failed"}),
         "RecoverDeliveries": (f"/webhooks/{hook.id}/recover", {"since": "2025-01-15T00:00:00Z"}),
+        "TriggerEvent": ("/events/trigger", {"event": "call.failed"}),
         "RotateWebhookSecret": (f"/webhooks/{hook.id}/rotate-secret", {"overlapSeconds": 60}),
         "ResendDelivery": (f"/webhooks/deliveries/{delivery}/resend", None),
     }

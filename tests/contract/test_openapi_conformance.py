@@ -103,9 +103,10 @@ async def test_every_route_answers_as_described(asking: Asking) -> None:
     hook = await ask("POST", "/webhooks", {"url": "https://hooks.example.com/x"}, expect=201)
     await ask("GET", f"/webhooks/{hook['id']}")
     await ask("PATCH", f"/webhooks/{hook['id']}", {"events": ["call.ended"]})
-    await ask("POST", f"/webhooks/{hook['id']}/rotate-secret", {"overlapSeconds": 0})
-    await ask("POST", f"/webhooks/{hook['id']}/rotate-secret")
+    for body in ({"overlapSeconds": 0}, None):
+        await ask("POST", f"/webhooks/{hook['id']}/rotate-secret", body)
     await ask("POST", f"/webhooks/{hook['id']}/recover", {"since": "2025-01-15T00:00:00Z"})
+    await ask("POST", "/events/trigger", {"event": "call.failed"})
     sent = await ask("POST", f"/webhooks/{hook['id']}/test", expect=201)
     await ask("POST", f"/webhooks/deliveries/{sent['id']}/resend")
     await ask("DELETE", f"/webhooks/{hook['id']}", expect=204)

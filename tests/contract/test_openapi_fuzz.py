@@ -16,6 +16,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import CHECKS, load_all_checks
 
+from app.events import PATH as FEED
 from schema.rules.plans import Plan
 from tests.app.support import serving
 from tests.contract.description import Description
@@ -51,6 +52,8 @@ def ask_all(base: str, key: str) -> dict[str, set[int]]:
         document = http.get("/openapi.json").json()
         description = schemathesis.openapi.from_dict(document)
         for method, path, operation in Description(document).operations():
+            if path == FEED and method == "GET":  # which has no end; tests of its own have it
+                continue
             known = {"path_parameters": {"id": an_id(http, path)}} if "{id}" in path else {}
             cases = [description[path][method].as_strategy(generation_mode=mode, **known) for mode in MODES]
             answered[operation["operationId"]] = {status for each in cases for status in ask(each, base, session)}
@@ -97,6 +100,6 @@ async def test_every_answer_is_as_described(api: Api) -> None:
     async with serving(api.app) as port:
         answered = await asyncio.to_thread(ask_all, f"http://127.0.0.1:{port}", api.key)
 
-    assert len(answered) == 42
+    assert len(answered) == 43
     assert all(statuses and max(statuses) < 500 for statuses in answered.values())
     assert sum(min(statuses) < 300 for statuses in answered.values()) > 30

@@ -35,7 +35,7 @@ PATCH  /contacts/{id}
 DELETE /contacts/{id}
 GET    /phone-numbers                   limit offset
 GET    /phone-numbers/{id}
-GET    /campaigns/{id}/contacts         limit offset
+GET    /campaigns/{id}/contacts         limit offset status endReason
 POST   /campaigns/{id}/contacts
 POST   /calls/{id}/hangup
 GET    /do-not-call                     limit offset
@@ -51,6 +51,7 @@ GET    /webhooks/{id}/deliveries        limit offset state event from to
 POST   /webhooks/{id}/test
 POST   /webhooks/{id}/rotate-secret
 POST   /webhooks/{id}/recover
+POST   /events/trigger
 GET    /webhooks/deliveries/{id}
 POST   /webhooks/deliveries/{id}/resend
 """
@@ -64,7 +65,7 @@ def test_nothing_else_is_served_under_the_prefix(api: Api) -> None:
         for route in api.app.routes
         if isinstance(route, Route) and route.path.startswith("/api/")
         for method in (route.methods or set()) - {"HEAD"}
-    } - {("GET", "/api/v1/openapi.json")}
+    } - {("GET", "/api/v1/openapi.json"), ("GET", "/api/v1/events")}
 
     assert served == {(method, f"/api/v1{path}") for method, path, *_ in ROUTES}
 
@@ -146,6 +147,9 @@ async def test_other_paths_are_not_found_and_not_redirected(api: Api, path: str)
         ("DELETE", f"/campaigns/{UNKNOWN}", "GET, HEAD, PATCH"),
         ("DELETE", f"/calls/{UNKNOWN}", "GET, HEAD"),
         ("GET", f"/calls/{UNKNOWN}/hangup", "POST"),
+        ("OPTIONS", "/contacts/import", "POST"),
+        ("DELETE", "/contacts/import", "POST"),
+        ("POST", "/webhooks/deliveries/test", "GET, HEAD"),
     ],
 )
 async def test_other_methods_are_not_allowed(api: Api, method: str, path: str, allow: str) -> None:

@@ -23,7 +23,7 @@ RESOURCES = (
     "api-keys",
 )
 # By the first part of the path, where it is not the resource itself.
-RESOURCE = {"do-not-call": "contacts"}
+RESOURCE = {"do-not-call": "contacts", "events": "webhooks"}
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ Ids = Mapping[str, str]
 # What an argument called `id` is of, by its field.
 KINDS = {
     "agent": "agent updateAgent deleteAgent",
-    "campaign": "campaign campaignContacts updateCampaign enrolContacts",
-    "call": "call hangUpCall callChanged",
+    "campaign": "campaign campaignContacts updateCampaign enrolContacts campaignChanged",
+    "call": "call hangUpCall callChanged callTranscript",
     "appointment": "appointment updateAppointment",
     "contact": "contact updateContact deleteContact",
     "doNotCallEntry": "doNotCallEntry removeDoNotCall",
@@ -55,7 +55,12 @@ KINDS = {
 }
 KIND_OF = {field: kind for kind, fields in KINDS.items() for field in fields.split()}
 FILTERS = {"calls", "appointments"}  # they answer empty
-STREAMED = {"callChanged"}  # not answered over POST: tests of subscriptions have it
+STREAMED = {
+    "callChanged",
+    "callTranscript",
+    "campaignChanged",
+    "deliveryChanged",
+}  # not answered over POST: tests of subscriptions have it
 
 # The rest of what a field needs, in JSON; `$agent` is the id of a row of the caller's own.
 HOUR = {"startTime": "2025-02-15T10:00:00Z", "endTime": "2025-02-15T11:00:00Z"}
@@ -110,6 +115,8 @@ ROUTE_PLACES = [
 def kind_of(field: str, path: Path) -> str:
     """What the id in that place is of. Raises KeyError for a place that has no case yet."""
     last = path[-1]
+    if last == "endpointId":
+        return "webhookEndpoint"
     return KIND_OF[field] if last == "id" else last.removesuffix("s").removesuffix("Id")
 
 

@@ -20,7 +20,8 @@ from schema.bell import LocalBell
 from schema.database import Database
 from schema.runtime import Runtime
 from schema.services import passwords
-from schema.services.watching import TOPIC
+from schema.services.events import TOPIC as EVENTS
+from schema.services.watching import CAMPAIGN, DELIVERIES, TOPIC
 from schema.settings import PREFIX, Settings
 from schema.tables import Table
 from tests.support.servers import PostgresServer
@@ -35,18 +36,21 @@ on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 
 
 class Rings(LocalBell):
-    """A bell that remembers what work it rang for, and which calls have changed."""
+    """A bell that remembers what work it rang for, which calls have changed, and in which workspaces what happened."""
 
     def __init__(self) -> None:
         super().__init__()
         self.heard: list[str] = []
         self.changed: list[str] = []
+        self.happened: list[str] = []
         self.listen(self._remember)
 
     def _remember(self, topic: str) -> None:
         if topic.startswith(TOPIC):
             self.changed.append(topic.removeprefix(TOPIC))
-        else:
+        elif topic.startswith(EVENTS):
+            self.happened.append(topic.removeprefix(EVENTS))
+        elif not topic.startswith((CAMPAIGN, DELIVERIES)):
             self.heard.append(topic)
 
 

@@ -276,9 +276,7 @@ async def everything(runtime: Runtime, viewer: Viewer) -> None:
         await idempotency.reserve(tx, reservation_id(viewer.workspace_id, ["/calls"], "seeded"), fingerprint({}))
 
 
-def answer(
-    out: sending.Outgoing, ended_at: datetime, *, status_code: int | None = 200, **given: Any
-) -> sending.Result:
+def answer(out: sending.Outgoing, ended_at: datetime, *, status_code: int | None = 200, **given: Any) -> sending.Result:
     """What came of a request that took a quarter of a second."""
     values: dict[str, Any] = {"error_class": None, "error": None, "response_body": "ok", **given}
     return sending.Result(

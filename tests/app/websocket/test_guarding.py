@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import delete
 from sqlmodel import col
 
-from schema.services import keys, users
+from schema.services import keys, sessions, users
+from schema.services.acting import ENDED
 from schema.services.credentials import CHANGED
 from schema.services.keys import BAD_KEY
-from schema.services.sessions import ENDED
+from schema.services.sessions import SignedIn
 from schema.settings import Settings
 from schema.tables import ApiKey, Session, User
 from tests.app.websocket.support import listening, opened
@@ -119,9 +120,17 @@ async def remove(api: Api, session: Session, user: User) -> None:
         await users.remove(tx, user.id)
 
 
+async def choose(api: Api, session: Session, user: User) -> None:
+    """The session goes on, with another token: whoever has the old cookie is out."""
+    role, id = user.role, api.viewer.workspace_id
+    who = SignedIn(session.id, session.digest, user.id, user.email, role, False, id, "Acme", api.viewer.plan)
+    await sessions.change_password(api.runtime, who, seeds.PASSWORD, "another sentence of mine")
+
+
+@on_both
 @pytest.mark.parametrize(
     ("change", "closed"),
-    [(sign_out, (4401, ENDED)), (remove, (4401, ENDED)), (demote, (4403, CHANGED))],
+    [(sign_out, (4401, ENDED)), (remove, (4401, ENDED)), (demote, (4403, CHANGED)), (choose, (4401, ENDED))],
 )
 async def test_a_session(api: Api, settings: Settings, change: Any, closed: tuple[int, str]) -> None:
     await seeds.user(api.runtime, api.viewer)  # so that there is another owner
@@ -163,9 +172,12 @@ async def test_one_query_for_all_connections(api: Api, other: Api, monkeypatch: 
         assert (once, twice) == (1, 2)
 
 
-async def test_a_database_that_is_away_closes_nobody(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trouble", [OSError("connection refused"), KeyError("a bug")])
+async def test_a_look_that_fails_closes_nobody_and_is_not_the_last(
+    api: Api, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
     async def away(*_: Any) -> Any:
-        raise OSError("connection refused")
+        raise trouble
 
     async with listening(api.app) as port, opened(port, api.key) as peer:
         with monkeypatch.context() as broken:

@@ -33,6 +33,7 @@ SHOWS: dict[str, Resource | None] = {
     "Call": Resource.CALLS,
     "CallAnalysis": None,
     "TranscriptLine": None,
+    "TranscriptTurn": Resource.CALLS,
     "CallWindow": None,
     "Campaign": Resource.CAMPAIGNS,
     "CampaignContact": Resource.CAMPAIGNS,

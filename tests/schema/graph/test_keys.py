@@ -34,7 +34,7 @@ LOG = """{ auditLog { total nodes {
 async def manager(runtime: Runtime, viewer: Viewer) -> Viewer:
     """A key that may do everything, used from an address."""
     row, _ = await seeds.key(runtime, viewer, name="Manager", scopes=[(each, "write") for each in Resource])
-    return replace(viewer, key_id=row.id, scopes=row.scopes, name=row.name, address="203.0.113.7")
+    return replace(viewer, key_id=row.id, scopes=row.scopes, name=row.name, address="203.0.113.7", digest=row.digest)
 
 
 def refusal(answer: dict[str, Any]) -> tuple[str, str]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from schema.runtime import Runtime, Viewer
-from schema.services import sessions, users
+from schema.services import keys, sessions, users
+from schema.services.acting import ENDED, UNMANAGED
 from schema.services.sessions import SignedIn
 from tests.schema.conftest import Unchanged
 from tests.schema.graph.conftest import Ask
@@ -142,6 +143,34 @@ async def test_the_last_owner_stays(ask: Ask, kim: SignedIn, lee: SignedIn, unch
     async with unchanged():
         for text in MANAGING[2:4]:
             assert errors(await ask(text, as_=kim.viewer, id=kim.user_id)) == [("BAD_REQUEST", users.LAST_OWNER)]
+
+
+LOSING = {
+    "removeUser(id: $id)": ("UNAUTHORIZED", ENDED),
+    "resetUserPassword(id: $id) { oneTimePassword }": ("UNAUTHORIZED", ENDED),
+    "updateUser(id: $id, role: MEMBER) { role }": ("FORBIDDEN", ""),
+}
+NEXT = {
+    'createUser(input: {email: "evil@example.com", role: OWNER}) { user { id } }': UNMANAGED,
+    'createApiKey(input: {name: "Evil"}) { key }': "Your role lacks permission to write api-keys",
+}
+
+
+@on_both
+@pytest.mark.parametrize("first", LOSING)
+@pytest.mark.parametrize("then", NEXT)
+async def test_the_rest_of_a_document_is_not_done_by_who_is_out(
+    ask: Ask, runtime: Runtime, viewer: Viewer, kim: SignedIn, first: str, then: str
+) -> None:
+    """Each root field looks at whoever acts again."""
+    owner = await seeds.user(runtime, viewer)
+    code, says = LOSING[first]
+
+    answer = await ask(f"mutation ($id: ID!) {{ {first} {then} }}", as_=kim.viewer, id=kim.user_id)
+
+    assert errors(answer) == [(code, says or NEXT[then])]
+    assert {row.id for row in await users.everybody(runtime.snapshot(viewer))} <= {owner.id, kim.user_id}
+    assert await keys.everything(runtime.snapshot(viewer)) == []
 
 
 @on_both

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from schema.rules.ids import id_stem, is_id, new_id
+from schema.rules.ids import first_id, id_stem, is_id, made_at, new_id
 
 LATER = datetime(2040, 1, 1, tzinfo=UTC)  # each test has its own year: the generator outlives the test
 DOCUMENT = re.compile(r"c[0-9a-z]{24}")
@@ -128,3 +128,11 @@ def test_ids_of_a_stem_are_between_those_made_before_and_after() -> None:
 
     assert all(map(is_id, ids))
     assert sorted([after, *reversed(ids), before]) == [before, *ids, after]
+
+
+def test_an_id_says_when_it_was_made() -> None:
+    at = datetime(2025, 1, 15, 14, 0, 0, 123_456, tzinfo=UTC)
+
+    assert made_at(new_id(at)) == at
+    assert made_at(first_id(at)) == at
+    assert made_at("c" + "z" * 24).year == 6140

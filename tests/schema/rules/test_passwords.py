@@ -29,6 +29,26 @@ def test_too_short_or_too_long(new: str) -> None:
     assert refusal(new) == "newPassword must be between 12 and 200 characters"
 
 
+@pytest.mark.parametrize(("new", "old"), [("\u0301\u0316" * 401, "x"), ("a sentence of mine", "\u0301\u0316" * 401)])
+def test_what_no_password_can_be_is_not_normalised(monkeypatch: pytest.MonkeyPatch, new: str, old: str) -> None:
+    """It takes the square of its length, and all threads wait."""
+    normalised: list[str] = []
+    normal = passwords.normal
+    monkeypatch.setattr(passwords, "normal", lambda text: normalised.append(text) or normal(text))
+
+    refusal(new, old=old)
+
+    assert max(map(len, normalised), default=0) <= passwords.LONGEST_TYPED
+
+
+def test_the_longest_may_be_typed_in_four_characters_for_each() -> None:
+    new = "\u03b1\u0313\u0300\u0345" * passwords.LONGEST
+
+    assert refusal(new) is None
+    assert len(new) == passwords.LONGEST_TYPED
+    assert refusal(new + "x") == "newPassword must be between 12 and 200 characters"
+
+
 @pytest.mark.parametrize("new", ["what it was before", "\uff57hat it was before"])
 def test_the_old_one(new: str) -> None:
     """The second begins with a wide w, which is hashed like an ordinary one."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,8 +15,8 @@ from sqlmodel import col
 
 from schema.errors import DomainError, Forbidden, Invalid, NotFound, Unauthenticated
 from schema.rules.scopes import Resource
-from schema.runtime import Runtime, Viewer
-from schema.services import keys
+from schema.runtime import Runtime, Transaction, Viewer
+from schema.services import keys, webhooks
 from schema.services.keys import WrongAddress
 from schema.tables import ApiKey
 from tests.schema.conftest import Act, Refused, Unchanged
@@ -280,25 +281,86 @@ async def test_any_key_may_be_revoked_by_who_may_write_keys(runtime: Runtime, vi
         await keys.authenticate(runtime, text)
 
 
-@on_both
-@pytest.mark.parametrize("verb", ["create", "update", "rotate", "revoke"])
-async def test_a_key_revoked_while_it_acts_leaves_nothing_behind(
-    runtime: Runtime, viewer: Viewer, act: Act, refused: Refused, verb: str
-) -> None:
-    manager = await holder(runtime, viewer)
-    other, _ = await seeds.key(runtime, viewer)
-    assert manager.key_id is not None
-    await act(keys.revoke, manager.key_id)
-    given: dict[str, tuple[Any, ...]] = {
-        "create": ({"name": "New"},),
-        "update": (other.id, {"name": "Mine"}),
-        "rotate": (other.id,),
-        "revoke": (other.id,),
-    }
+VERBS: Mapping[str, Callable[[Transaction, str], Awaitable[object]]] = {
+    "create": lambda tx, _: keys.create(tx, {"name": "New", "scopes": [("calls", "read")]}),
+    "update": lambda tx, id: keys.update(tx, id, {"name": "Mine"}),
+    "rotate": keys.rotate,
+    "revoke": keys.revoke,
+    "create endpoint": lambda tx, _: webhooks.create(tx, {"url": seeds.URL}),
+    "rotate secret": webhooks.rotate_secret,
+}
+LOSSES: Mapping[str, tuple[Callable[[Transaction, str], Awaitable[object]], type[DomainError], str]] = {
+    "revoked": (keys.revoke, Unauthenticated, keys.BAD_KEY),
+    "replaced": (lambda tx, id: keys.rotate(tx, id, overlap_seconds=0), Unauthenticated, keys.BAD_KEY),
+    "replaced and its overlap over": (
+        lambda tx, id: keys.rotate(tx, id, overlap_seconds=60),
+        Unauthenticated,
+        keys.BAD_KEY,
+    ),
+    "expired": (
+        lambda tx, id: keys.update(tx, id, {"expires_at": tx.now + timedelta(seconds=60)}),
+        Unauthenticated,
+        keys.BAD_KEY,
+    ),
+    "shut out": (lambda tx, id: keys.update(tx, id, {"allowed_ips": [str(THERE)]}), WrongAddress, WRONG_ADDRESS),
+    "narrowed": (
+        lambda tx, id: keys.update(tx, id, {"scopes": [(each, "read") for each in Resource]}),
+        Forbidden,
+        "This API key lacks permission to write api-keys",
+    ),
+}
 
-    kind: type[DomainError] = Unauthenticated
-    async with refused(kind, keys.BAD_KEY), runtime.transaction(manager) as tx:
-        await getattr(keys, verb)(tx, *given[verb])
+
+@on_both
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("verb", VERBS)
+async def test_a_key_that_loses_its_rights_while_it_acts_leaves_nothing_behind(
+    runtime: Runtime, viewer: Viewer, act: Act, clock: VirtualClock, refused: Refused, loss: str, verb: str
+) -> None:
+    """Not even the newest text of itself, after a rotation that was to lock a thief out."""
+    manager = await holder(runtime, viewer)
+    assert manager.key_id is not None
+    other, _ = await seeds.key(runtime, viewer)
+    endpoint = await seeds.endpoint(runtime, viewer)
+    id = {"rotate": manager.key_id, "rotate secret": endpoint.id}.get(verb, other.id)
+    lose, kind, says = LOSSES[loss]
+    await act(lose, manager.key_id)
+    await clock.advance(60)
+    if loss == "narrowed" and " " in verb:
+        says = says.replace("api-keys", "webhooks")
+
+    async with refused(kind, says), runtime.transaction(manager) as tx:
+        await VERBS[verb](tx, id)
+
+
+@on_both
+async def test_a_replaced_text_acts_for_its_overlap(
+    runtime: Runtime, viewer: Viewer, act: Act, clock: VirtualClock
+) -> None:
+    """K4."""
+    manager = await holder(runtime, viewer)
+    assert manager.key_id is not None
+    await act(keys.rotate, manager.key_id, overlap_seconds=60)
+    await clock.advance(59)
+
+    async with runtime.transaction(manager) as tx:
+        again = await keys.rotate(tx, manager.key_id)
+
+    assert (await keys.authenticate(runtime, again.key, HERE)).key_id == manager.key_id
+
+
+async def test_a_key_that_revokes_itself_is_not_asked_again_but_the_next_time(
+    runtime: Runtime, viewer: Viewer, refused: Refused
+) -> None:
+    """Root fields of one document are transactions one after the other."""
+    manager = await holder(runtime, viewer)
+    assert manager.key_id is not None
+
+    async with runtime.transaction(manager) as tx:
+        await keys.revoke(tx, manager.key_id)
+
+    async with refused(Unauthenticated, keys.BAD_KEY), runtime.transaction(manager) as tx:
+        await keys.revoke(tx, manager.key_id)
 
 
 async def test_the_key_of_another_workspace_does_not_act_here(

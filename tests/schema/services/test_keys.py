@@ -61,7 +61,16 @@ async def test_whoever_presents_a_key_is_its_workspace(runtime: Runtime, viewer:
 
     found = await keys.authenticate(runtime, text, ip_address("203.0.113.7"))
 
-    assert found == Viewer(viewer.workspace_id, Plan.ENTERPRISE, row.id, None, name="Zapier", address="203.0.113.7")
+    assert found == Viewer(
+        viewer.workspace_id,
+        Plan.ENTERPRISE,
+        row.id,
+        None,
+        name="Zapier",
+        address="203.0.113.7",
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+    )
+    assert row.digest not in repr(found)
 
 
 async def test_scopes_come_with_the_key(runtime: Runtime, viewer: Viewer) -> None:

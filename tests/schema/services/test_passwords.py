@@ -9,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 
 from schema.errors import RateLimited
+from schema.rules import passwords as rules
 from schema.services import passwords
 
 
@@ -25,6 +26,18 @@ async def test_keyboards_need_not_agree_on_an_accent() -> None:
     kept = await passwords.hashed("cafe\u0301 au lait d'hiver")
 
     assert await passwords.is_right(kept, "caf\xe9 au lait d'hiver")
+
+
+@pytest.mark.parametrize("kept", ["a hash", None])
+async def test_what_no_password_can_be_is_refused_without_work(
+    monkeypatch: pytest.MonkeyPatch, kept: str | None
+) -> None:
+    """Combining marks take the square of their number to normalise, and no other thread runs meanwhile."""
+    normalised: list[str] = []
+    monkeypatch.setattr(rules, "normal", normalised.append)
+
+    assert await passwords.is_right(kept, "\u0301\u0316" * 401) is False
+    assert normalised == []
 
 
 async def test_nobody_is_as_much_work_as_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,3 +91,29 @@ async def test_two_at_a_time_while_the_loop_goes_on_and_forty_wait(monkeypatch: 
     assert refusal.value.message == "Too many people are signing in right now: try again in some seconds"
     assert refusal.value.retry_after_s == 5
     assert await passwords.is_right("hash", "later") is True
+
+
+async def test_who_makes_accounts_leaves_room_to_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+
+    class Slow:
+        def hash(self, _password: str) -> str:
+            go.wait(30)
+            return "hash"
+
+    monkeypatch.setattr(passwords, "_hasher", Slow())
+    monkeypatch.setattr(passwords, "_verify", lambda _kept, _given: True)
+    first = [asyncio.create_task(passwords.new_one_time()) for _ in range(6)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(RateLimited) as refusal:
+        await passwords.new_one_time()
+    others = [asyncio.create_task(passwords.is_right("hash", "right")) for _ in range(36)]
+    await asyncio.sleep(0)
+    go.set()
+
+    assert await asyncio.gather(*others) == [True] * 36
+    assert [made.hash for made in await asyncio.gather(*first)] == ["hash"] * 6
+    assert refusal.value.message == "Too many one-time passwords are being made right now: try again in a second"
+    assert refusal.value.retry_after_s == 1
+    assert (await passwords.new_one_time()).hash == "hash"

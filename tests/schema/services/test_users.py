@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import Select, column, select, table, text
 
-from schema.errors import DomainError, Invalid, NotFound
+from schema.errors import DomainError, Forbidden, Invalid, NotFound, Unauthenticated
 from schema.rules.audit import Action, Actor
 from schema.rules.roles import UserRole
-from schema.runtime import Runtime, Viewer
-from schema.services import passwords, sessions, users
+from schema.runtime import Runtime, Transaction, Viewer
+from schema.services import keys, passwords, sessions, users, webhooks
+from schema.services.acting import ENDED, UNMANAGED
 from schema.services.passwords import OneTimePassword
+from schema.services.sessions import SignedIn
 from schema.tables import AuditEntry, Session, User
 from tests.schema.conftest import Act, Refused
 from tests.support import seeds
 from tests.support.api import UNKNOWN
 from tests.support.runtime import on_both
+from tests.support.time import VirtualClock
 
 ONCE = OneTimePassword("once", "$argon2id$once")
 
@@ -173,6 +179,145 @@ async def test_ten_owners_who_all_leave_at_once(runtime: Runtime, viewer: Viewer
     await asyncio.gather(*(act(users.remove, owner.id) for owner in owners), return_exceptions=True)
 
     assert len(await users.everybody(runtime.snapshot(viewer))) == 1
+
+
+VERBS: dict[str, Callable[[Transaction, str], Awaitable[object]]] = {
+    "create": lambda tx, _: users.create(tx, address="new@example.com", role="owner", password=ONCE),
+    "set role": lambda tx, id: users.set_role(tx, id, "owner"),
+    "remove": users.remove,
+    "reset": lambda tx, id: users.reset_password(tx, id, ONCE),
+    "end a session": sessions.end,
+    "end sessions": lambda tx, _: sessions.end_others(tx),
+    "create key": lambda tx, _: keys.create(tx, {"name": "New"}),
+    "revoke key": keys.revoke,
+    "create endpoint": lambda tx, _: webhooks.create(tx, {"url": seeds.URL}),
+    "rotate secret": webhooks.rotate_secret,
+}
+MEMBERS = {"end a session", "end sessions", "create endpoint", "rotate secret"}
+
+
+async def lose(runtime: Runtime, viewer: Viewer, clock: VirtualClock, who: SignedIn, how: str) -> None:
+    if how == "signed out":
+        async with runtime.transaction(who.viewer) as tx:
+            await sessions.end(tx, who.session_id)
+    elif how == "another password":
+        await sessions.change_password(runtime, who, seeds.PASSWORD, "another sentence of mine")
+    elif how == "expired":
+        await clock.advance(7 * 86_400)
+    else:
+        async with runtime.transaction(viewer) as tx:
+            await LOSSES[how](tx, who.user_id)
+
+
+LOSSES: dict[str, Callable[[Transaction, str], Awaitable[object]]] = {
+    "removed": users.remove,
+    "reset": lambda tx, id: users.reset_password(tx, id, ONCE),
+}
+
+
+async def subject(runtime: Runtime, viewer: Viewer, verb: str, who: SignedIn) -> str:
+    """The id of what the verb is to change."""
+    if "session" in verb:
+        return (await sessions.sign_in(runtime, who.email, seeds.PASSWORD))[0].session_id
+    if "key" in verb:
+        return (await seeds.key(runtime, viewer))[0].id
+    if verb == "rotate secret":
+        return (await seeds.endpoint(runtime, viewer)).id
+    return (await seeds.user(runtime, viewer, role="member")).id
+
+
+@on_both
+@pytest.mark.parametrize("how", ["removed", "reset", "signed out", "another password", "expired"])
+@pytest.mark.parametrize("verb", VERBS)
+async def test_who_is_out_while_they_act_leaves_nothing_behind(
+    runtime: Runtime, viewer: Viewer, clock: VirtualClock, refused: Refused, verb: str, how: str
+) -> None:
+    """Their request had been let in before."""
+    await seeds.user(runtime, viewer)
+    who, _ = await seeds.signed_in(runtime, viewer)
+    id = await subject(runtime, viewer, verb, who)
+    await lose(runtime, viewer, clock, who, how)
+
+    async with refused(Unauthenticated, ENDED), runtime.transaction(who.viewer) as tx:
+        await VERBS[verb](tx, id)
+
+
+@on_both
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - MEMBERS))
+async def test_who_is_demoted_while_they_act_leaves_nothing_behind(
+    runtime: Runtime, viewer: Viewer, act: Act, refused: Refused, verb: str
+) -> None:
+    await seeds.user(runtime, viewer)
+    who, _ = await seeds.signed_in(runtime, viewer)
+    id = await subject(runtime, viewer, verb, who)
+    await act(users.set_role, who.user_id, "member")
+    says = "Your role lacks permission to write api-keys" if "key" in verb else UNMANAGED
+
+    async with refused(Forbidden, says), runtime.transaction(who.viewer) as tx:
+        await VERBS[verb](tx, id)
+
+
+@pytest.mark.parametrize("verb", sorted(MEMBERS))
+async def test_a_member_may_go_on_with_what_members_may(runtime: Runtime, viewer: Viewer, verb: str) -> None:
+    who, _ = await seeds.signed_in(runtime, viewer, role="member")
+    id = await subject(runtime, viewer, verb, who)
+
+    async with runtime.transaction(who.viewer) as tx:
+        await VERBS[verb](tx, id)
+
+
+async def until_somebody_waits(runtime: Runtime) -> None:
+    """For a lock of PostgreSQL."""
+    here = text("datname = current_database() AND wait_event_type = 'Lock'")
+    waiting: Select[Any] = select(column("pid")).select_from(table("pg_stat_activity")).where(here)
+    while not await runtime.database.read(waiting):  # noqa: ASYNC110 (the database tells nobody)
+        await asyncio.sleep(0)
+
+
+@on_both
+@pytest.mark.parametrize("verb", ["create", "create key", "create endpoint"])
+async def test_whoever_removes_them_waits_for_what_they_do(
+    runtime: Runtime, viewer: Viewer, act: Act, verb: str
+) -> None:
+    """So that nothing is done by them after it has been said that they are gone."""
+    await seeds.user(runtime, viewer)
+    who, _ = await seeds.signed_in(runtime, viewer)
+    done: list[str] = []
+
+    async def remove() -> None:
+        await act(users.remove, who.user_id)
+        done.append("removed")
+
+    async with runtime.transaction(who.viewer) as tx:
+        await VERBS[verb](tx, "")
+        removing = asyncio.create_task(remove())
+        if runtime.database.is_sqlite:
+            await asyncio.sleep(0)
+        else:
+            await until_somebody_waits(runtime)
+        done.append("acted")
+    await removing
+
+    assert done == ["acted", "removed"]
+
+
+@on_both
+async def test_owners_who_change_each_other_do_not_wait_in_a_circle(runtime: Runtime, viewer: Viewer) -> None:
+    people = [(await seeds.signed_in(runtime, viewer))[0] for _ in range(3)]
+    member = await seeds.user(runtime, viewer, role="member")
+
+    async def go(who: SignedIn, i: int) -> None:
+        other = people[i % 3].user_id
+        async with runtime.transaction(who.viewer) as tx:
+            await users.set_role(tx, other, "owner")
+        async with runtime.transaction(who.viewer) as tx:
+            await users.reset_password(tx, member.id, ONCE)
+        async with runtime.transaction(who.viewer) as tx:
+            await users.set_role(tx, member.id, "member" if i % 2 else "owner")
+
+    outcomes = await asyncio.gather(*(go(who, i) for i in range(6) for who in people), return_exceptions=True)
+
+    assert outcomes == [None] * 18
 
 
 @on_both
