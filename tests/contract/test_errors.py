@@ -158,7 +158,7 @@ async def test_a_body_where_none_is_wanted(api: Api) -> None:
     assert (await api.post(f"/calls/{row.id}/hangup", {})).json()["endReason"] == "cancelled"
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/api/v2/agents", "/api", "/graphql/", "/agents"])
+@pytest.mark.parametrize("path", ["/nothing", "/api/v2/agents", "/api", "/graphql/", "/agents.json"])
 async def test_an_unknown_address(api: Api, path: str) -> None:
     response = await api.http.get(path)
 

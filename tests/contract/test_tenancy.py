@@ -163,13 +163,13 @@ async def rows_of(api: Api) -> dict[str, str]:
     ids["call"] = (await api.get("/calls")).json()["calls"][0]["id"]
     ids["apiKey"] = api.key_id
     signed_in, _ = await seeds.signed_in(api.runtime, api.viewer)
-    return {**ids, "user": signed_in.user_id, "session": signed_in.session_id}
+    return {**ids, "user": signed_in.user_id, "session": signed_in.session_id, "token": signed_in.digest}
 
 
 async def ask(api: Api, mine: Ids, query: str, variables: Mapping[str, Any]) -> str:
     """The answer that an owner gets, who may do everything."""
     everything = scopes_of(UserRole.OWNER)
-    owner = replace(api.viewer, user_id=mine["user"], session_id=mine["session"], scopes=everything)
+    owner = replace(api.viewer, user_id=mine["user"], session_id=mine["session"], scopes=everything, digest=mine["token"])
     result = await schema.execute(
         query, variable_values=dict(variables), context_value=Context(api.runtime, owner, "req-1")
     )

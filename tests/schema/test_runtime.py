@@ -14,7 +14,7 @@ from sqlmodel import col
 from schema import tables
 from schema.errors import NotFound
 from schema.runtime import Runtime, Viewer, missing
-from schema.services import agents, campaigns
+from schema.services import agents, calls, campaigns
 from schema.settings import Settings
 from schema.tables import Agent, Campaign, Contact, DoNotCall, Owned, SoftDeleted
 from tests.support import seeds
@@ -100,7 +100,9 @@ async def test_rings_wait_for_the_commit(runtime: Runtime, viewer: Viewer, rings
 async def test_whoever_hears_a_ring_finds_the_work(settings: Settings, runtime: Runtime, viewer: Viewer) -> None:
     found: list[int] = []
 
-    def look(queue: str) -> None:
+    def look(topic: str) -> None:
+        if topic != calls.QUEUE:
+            return
         with sqlite3.connect(settings.sqlite_path) as connection:
             found.extend(connection.execute("SELECT count(*) FROM calls WHERE due_at IS NOT NULL").fetchone())
         connection.close()
