@@ -169,7 +169,9 @@ async def rows_of(api: Api) -> dict[str, str]:
 async def ask(api: Api, mine: Ids, query: str, variables: Mapping[str, Any]) -> str:
     """The answer that an owner gets, who may do everything."""
     everything = scopes_of(UserRole.OWNER)
-    owner = replace(api.viewer, user_id=mine["user"], session_id=mine["session"], scopes=everything, digest=mine["token"])
+    owner = replace(
+        api.viewer, user_id=mine["user"], session_id=mine["session"], scopes=everything, digest=mine["token"]
+    )
     result = await schema.execute(
         query, variable_values=dict(variables), context_value=Context(api.runtime, owner, "req-1")
     )
