@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +15,8 @@ from schema.runtime import Runtime, Transaction, Viewer
 from schema.services import calls, dialing, endings, holding, steps
 from schema.services.holding import Kept, Note, Said
 from tests.support import seeds
-from tests.support.invariants import broken_invariants
 from tests.support.time import VirtualClock
-from tests.workers.carrying import EVENTS, Carrier, Work, queued, read, told
+from tests.workers.carrying import EVENTS, Work, queued, read, told
 from workers.carriers.sandbox import SandboxCarrier
 from workers.recording import RecordingInfo, Studio
 
@@ -27,20 +25,6 @@ from workers.recording import RecordingInfo, Studio
 def clock() -> VirtualClock:
     """Waits for nobody."""
     return VirtualClock(auto=True)
-
-
-@pytest.fixture
-async def viewer(runtime: Runtime) -> Viewer:
-    return await seeds.workspace(runtime)
-
-
-@pytest.fixture
-async def work(runtime: Runtime, tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Work]:
-    """A worker; whatever a test does with it, no row may break an invariant."""
-    working = Work(runtime, Carrier(tmp_path, clock))
-    yield working
-    await working.performer.close(5)
-    assert await broken_invariants(runtime) == []
 
 
 async def test_a_call_is_dialed_carried_and_processed(runtime: Runtime, viewer: Viewer, work: Work) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,7 @@ from schema.runtime import Runtime, Transaction, Viewer
 from schema.services import dialing
 from schema.services.dialing import Dial, Wait
 from schema.tables import Call, CallAttempt
-from tests.support import seeds
 from tests.support.dialers import Workers
-from tests.support.invariants import broken_invariants
 from tests.support.runtime import on_both
 from tests.support.time import VirtualClock
 from tests.workers.carrying import EVENTS, Carrier, Work, queued, read, told
@@ -30,20 +27,6 @@ from workers.holding import IN_LINE
 def clock() -> VirtualClock:
     """Waits for nobody."""
     return VirtualClock(auto=True)
-
-
-@pytest.fixture
-async def viewer(runtime: Runtime) -> Viewer:
-    return await seeds.workspace(runtime)
-
-
-@pytest.fixture
-async def work(runtime: Runtime, tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Work]:
-    """A worker; whatever a test does with it, no row may break an invariant."""
-    working = Work(runtime, Carrier(tmp_path, clock))
-    yield working
-    await working.performer.close(5)
-    assert await broken_invariants(runtime) == []
 
 
 async def not_left_leased(runtime: Runtime, viewer: Viewer) -> list[str]:

@@ -19,11 +19,6 @@ from workers.broker import broker
 from workers.dialers import Dialers
 
 
-@pytest.fixture
-async def viewer(runtime: Runtime) -> Viewer:
-    return await seeds.workspace(runtime)
-
-
 async def look(runtime: Runtime, leases: list[due.Lease]) -> list[int]:
     """Let the performer look at those workspaces; returns what it gave back."""
     done: list[int] = []

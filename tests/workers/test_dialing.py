@@ -106,11 +106,6 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-async def viewer(runtime: Runtime) -> Viewer:
-    return await seeds.workspace(runtime)
-
-
-@pytest.fixture
 async def call(runtime: Runtime, viewer: Viewer) -> AsyncIterator[Call]:
     """A queued call; whatever a test does to it, no row may break an invariant."""
     yield await seeds.call(runtime, viewer, to="+15551234567")

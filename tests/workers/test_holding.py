@@ -28,11 +28,6 @@ from workers.holding import IN_LINE, Hold, Scribe
 
 
 @pytest.fixture
-async def viewer(runtime: Runtime) -> Viewer:
-    return await seeds.workspace(runtime)
-
-
-@pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many notes each transaction wrote."""
     sizes: list[int] = []

@@ -23,11 +23,6 @@ from workers import settling
 from workers.settling import Settler
 
 
-@pytest.fixture
-async def viewer(runtime: Runtime) -> Viewer:
-    return await seeds.workspace(runtime)
-
-
 async def sent(runtime: Runtime, viewer: Viewer, count: int) -> list[Result]:
     """What came of that many requests."""
     hook = await seeds.endpoint(runtime, viewer)
